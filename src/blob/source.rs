@@ -1,0 +1,121 @@
+//! Where bytes come from.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+
+/// Something that can be opened again and again and gives the same bytes.
+pub trait BlobSource: Debug + Send + Sync {
+    /// Opens the bytes from `offset` (at most the size).
+    ///
+    /// # Errors
+    /// [`Error::Open`] or [`Error::Remake`].
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>, Error>;
+
+    /// The file that holds exactly these bytes, if there is one.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What identifies the content without reading it, if the source has such a thing.
+    fn identity(&self) -> Option<Identity> {
+        None
+    }
+}
+
+/// Identity of a file's content as far as `stat` tells it. Times are nanoseconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Device.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of content.
+    pub mtime_ns: i128,
+    /// Last change of the inode, which no user can set back.
+    pub ctime_ns: i128,
+}
+
+impl Identity {
+    /// From a file's metadata.
+    #[must_use]
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        let ns = |s: i64, n: i64| i128::from(s) * 1_000_000_000 + i128::from(n);
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Bytes in memory.
+#[derive(Clone)]
+pub struct BytesSource(Arc<[u8]>);
+
+impl BytesSource {
+    /// Takes the bytes.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl Debug for BytesSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BytesSource({} bytes)", self.0.len())
+    }
+}
+
+impl BlobSource for BytesSource {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>, Error> {
+        let mut cursor = Cursor::new(Arc::clone(&self.0));
+        cursor.set_position(offset);
+        Ok(Box::new(cursor))
+    }
+}
+
+/// A regular file.
+#[derive(Debug, Clone)]
+pub struct FileSource {
+    path: PathBuf,
+}
+
+impl FileSource {
+    /// Names the file; it is opened when the bytes are asked for.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+}
+
+impl BlobSource for FileSource {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>, Error> {
+        let fail = |source| Error::Open { path: self.path.clone(), source };
+        let metadata = std::fs::metadata(&self.path).map_err(fail)?;
+        if !metadata.is_file() {
+            return Err(Error::NotRegular(self.path.clone()));
+        }
+        let mut file = File::open(&self.path).map_err(fail)?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        }
+        Ok(Box::new(file))
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        std::fs::metadata(&self.path).ok().map(|m| Identity::of(&m))
+    }
+}

@@ -1,0 +1,1 @@
+//! Layer 1: file trees in which things are looked up.
