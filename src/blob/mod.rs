@@ -7,7 +7,7 @@ mod error;
 mod source;
 
 pub use error::Error;
-pub use source::{BlobSource, BytesSource, FileSource, Identity};
+pub use source::{BlobSource, BytesSource, FileSource, Identity, SealedFile};
 
 use std::io::Read;
 use std::path::Path;
@@ -61,10 +61,16 @@ impl Blob {
         self.source.open(offset)
     }
 
-    /// The file that holds exactly the blob's bytes, if there is one: lets a store link instead of copying.
+    /// The file that holds exactly the blob's bytes, if there is one.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.source.file()
+    }
+
+    /// The same, but only when the file can be linked without reading it again ([`BlobSource::sealed`]).
+    #[must_use]
+    pub fn sealed_file(&self) -> Option<&Path> {
+        self.source.file().filter(|_| self.source.sealed())
     }
 }
 

@@ -22,6 +22,13 @@ pub trait BlobSource: Debug + Send + Sync {
         None
     }
 
+    /// Whether the bytes of [`BlobSource::file`] were hashed by this process as it wrote them, into a file that nobody
+    /// changes any more. A store may link such a file without reading it again; every other file is copied and verified,
+    /// because a link to a file of the user would change with it.
+    fn sealed(&self) -> bool {
+        false
+    }
+
     /// What identifies the content without reading it, if the source has such a thing.
     fn identity(&self) -> Option<Identity> {
         None
@@ -117,5 +124,31 @@ impl BlobSource for FileSource {
 
     fn identity(&self) -> Option<Identity> {
         std::fs::metadata(&self.path).ok().map(|m| Identity::of(&m))
+    }
+}
+
+/// A temporary file that this process wrote and hashed. It is removed with the last reference to it.
+#[derive(Debug)]
+pub struct SealedFile(tempfile::TempPath);
+
+impl SealedFile {
+    /// Takes over a file that is complete: no handle may write to it any more.
+    #[must_use]
+    pub const fn new(path: tempfile::TempPath) -> Self {
+        Self(path)
+    }
+}
+
+impl BlobSource for SealedFile {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>, Error> {
+        FileSource::new(&self.0).open(offset)
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
+    fn sealed(&self) -> bool {
+        true
     }
 }
