@@ -1,1 +1,94 @@
 //! Layer 9: the command line: clap types, settings, one file per verb, rendering.
+//!
+//! *Invariants:* the environment is read in [`settings`] alone; stdout carries data only; every failure leaves through
+//! [`failure`], which gives it an exit code and the next step.
+
+mod args;
+mod build;
+mod completions;
+mod diff;
+pub mod failure;
+mod inspect;
+pub mod manual;
+pub mod output;
+mod plan;
+pub mod progress;
+mod pull;
+mod push;
+mod run;
+mod serve;
+pub mod settings;
+mod usage;
+mod validate;
+
+pub use failure::Failure;
+pub use run::run;
+
+use clap::{Parser, Subcommand};
+
+/// `coracle`: what a shell's user types.
+#[derive(Debug, Parser)]
+#[command(
+    name = "coracle",
+    version,
+    max_term_width = 100,
+    about = "Turns compiled programs into minimal, reproducible container images",
+    long_about = "Turns compiled programs into minimal, reproducible container images: no daemon, no Dockerfile, no \
+                  privileges.\n\nResults go to stdout, everything else to stderr. Exit codes: 0 done, 1 the input or a \
+                  check says no, 2 the environment failed, 130 interrupted.\n\nEvery flag has a variable that stands \
+                  in for it: `--plain-http` is `CORACLE_PLAIN_HTTP`, with one value per line where a flag may be \
+                  repeated. Flags win over variables, variables over `coracle.yaml`.",
+    after_help = "Examples:\n  coracle build ./hello\n  coracle build ./hello -t ghcr.io/acme/hello:v1 --push\n  \
+                  coracle plan ./hello\n  coracle serve --dir ./registry",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = false,
+    infer_long_args = false
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image from compiled programs
+    ///
+    /// Each PATH is an ELF executable, or a directory with a `coracle.yaml`. Several programs of one platform share an
+    /// image, and the first is its command; programs of several platforms become an image index. Without `--push` and
+    /// `--output` the image goes into the OCI layout `coracle-out/NAME`.
+    Build(Box<build::Args>),
+    /// Show what `build` would put into the image, and why
+    ///
+    /// Nothing is written. Each path of the image stands on a line with its mode, owner, size and the reason it is there.
+    Plan(Box<plan::Args>),
+    /// Show what a program or an image says about itself
+    ///
+    /// WHAT is a program's path, `oci:DIR[@DIGEST]`, `archive:FILE`, or the reference of an image in a registry. A path that
+    /// exists is taken as a program; everything else as an image.
+    Inspect(inspect::Args),
+    /// Say why two images, or the images of two programs, have different digests
+    ///
+    /// A and B are programs' paths (their plans are compared), `oci:DIR[@DIGEST]`, `archive:FILE`, or references. Exit code
+    /// 0 when both are the same, 1 when they differ.
+    Diff(diff::Args),
+    /// Copy an image to a registry
+    ///
+    /// Blobs go first, then manifests, the tags last; what the registry has already is not sent again.
+    Push(push::Args),
+    /// Copy an image out of a registry
+    Pull(pull::Args),
+    /// Recompute every digest of an image and check what it says about itself
+    ///
+    /// Digests, sizes, diff IDs, media types, platforms, paths and whiteouts. Exit code 1 when something is found.
+    Validate(validate::Args),
+    /// Serve a registry from a directory
+    ///
+    /// Speaks the OCI distribution protocol over plain HTTP, for quick starts, tests and networks without a registry. The
+    /// address is printed once it listens; SIGTERM and SIGINT end it cleanly. Beyond loopback it demands `--htpasswd`.
+    Serve(serve::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}

@@ -1,0 +1,47 @@
+//! `coracle build`.
+
+use std::path::PathBuf;
+
+use super::args::{Cache, Common, Format, Image, Names, Network};
+
+/// Arguments of `coracle build`.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    coracle build ./hello\n  \
+    coracle build ./hello --tag ghcr.io/acme/hello:v1 --push\n  \
+    coracle build ./dist/app-amd64 ./dist/app-arm64 --repo ghcr.io/acme/app --tags v1,latest --push\n  \
+    coracle build ./app --add ./static:/srv/static --writable /data --port 8080 --output archive:app.tar\n  \
+    docker run --rm $(coracle build ./hello -t localhost:5000/hello --push)")]
+pub struct Args {
+    /// Programs, or a directory with a `coracle.yaml` [default: the `coracle.yaml` of this directory]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub names: Names,
+    #[command(flatten)]
+    pub image: Image,
+    /// Push to the registry of each name
+    #[arg(long, help_heading = "Outputs")]
+    pub push: bool,
+    /// Write to `oci:DIR`, `archive:FILE` or `docker-daemon:`; may be repeated
+    #[arg(long, short, value_name = "KIND:PLACE", help_heading = "Outputs")]
+    pub output: Vec<String>,
+    /// Write the digest to this file
+    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
+    pub digest_file: Option<PathBuf>,
+    /// Write the published references to this file, one per line
+    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
+    pub image_refs: Option<PathBuf>,
+    /// Write a JSON document about the image to this file, with the keys of `docker buildx build`
+    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
+    pub metadata_file: Option<PathBuf>,
+    /// How the result is written to stdout
+    #[arg(long, value_enum, default_value_t, help_heading = "Outputs")]
+    pub format: Format,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub cache: Cache,
+    #[command(flatten)]
+    pub common: Common,
+}

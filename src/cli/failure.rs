@@ -1,0 +1,131 @@
+//! What leaves the program when something is wrong: a message, its causes, the next step, and an exit code.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Whose turn it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The user's input, or a check that says no: exit code 1.
+    Input,
+    /// The environment: a disk, a network, a registry, or a defect of coracle: exit code 2.
+    Environment,
+    /// SIGINT or SIGTERM: exit code 130.
+    Interrupted,
+    /// Whoever read stdout has gone: nobody to tell, exit code 0.
+    ReaderGone,
+}
+
+impl Blame {
+    /// The exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Input => 1,
+            Self::Environment => 2,
+            Self::Interrupted => 130,
+            Self::ReaderGone => 0,
+        }
+    }
+}
+
+/// A failure ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    blame: Blame,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The user's input is wrong.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { blame: Blame::Input, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// The environment is.
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self { blame: Blame::Environment, ..Self::input(message) }
+    }
+
+    /// The user stopped it.
+    pub fn interrupted() -> Self {
+        Self { blame: Blame::Interrupted, ..Self::input("interrupted; nothing was left behind") }
+    }
+
+    /// The reader of stdout has gone.
+    pub fn reader_gone() -> Self {
+        Self { blame: Blame::ReaderGone, ..Self::input("nobody reads the standard output") }
+    }
+
+    /// An error with its chain of sources. A source that only repeats what stands before it is left out.
+    pub fn of(blame: Blame, error: &(dyn StdError + 'static)) -> Self {
+        let mut failure = Self { blame, ..Self::input(error.to_string()) };
+        let mut source = error.source();
+        let mut last = failure.message.clone();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !last.ends_with(&text) {
+                failure.causes.push(text.clone());
+                last = text;
+            }
+            source = cause.source();
+        }
+        failure
+    }
+
+    /// Adds a cause at the end of the chain.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Sets the hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether there is a hint.
+    pub const fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
+    /// Whose turn it is.
+    pub const fn blame(&self) -> Blame {
+        self.blame
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The causes, the outermost first.
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// The next step.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+/// As it is shown, without colours.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(f, "\ncaused by: {cause}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Failure {}

@@ -1,0 +1,40 @@
+//! From words to an exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::failure::{Blame, Failure};
+use super::output::Output;
+use super::settings::{self, NoWork, Variables};
+use super::{Cli, Command, completions};
+
+/// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let variables = Variables::capture();
+    let output = Output::new(variables.terminal(), false);
+    let result = match settings::parse(&argv, &variables) {
+        Ok(cli) => dispatch(&cli, &variables),
+        Err(NoWork::Asked(help)) => output.data(&help),
+        Err(NoWork::NoVerb(help)) => {
+            output.say(help.trim_end());
+            return ExitCode::from(Blame::Input.code());
+        }
+        Err(NoWork::Wrong(failure)) => Err(failure),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.blame().code())
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, variables: &Variables) -> Result<(), Failure> {
+    let terminal = variables.terminal();
+    match &cli.command {
+        Command::Completions(args) => completions::run(args, &Output::new(terminal, false)),
+        _ => Err(Failure::environment("this verb is not there yet")),
+    }
+}
