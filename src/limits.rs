@@ -15,3 +15,29 @@ pub const MAX_REPOSITORY_BYTES: usize = 255;
 
 /// Longest path inside an image, in bytes: `PATH_MAX` of Linux, beyond which no runtime can open it.
 pub const MAX_PATH_BYTES: usize = 4096;
+
+/// Most files and directories in one added tree: a million, which is ten times a large `node_modules` and keeps what
+/// the plan holds in memory below some hundred MiB.
+pub const MAX_TREE_ENTRIES: usize = 1_000_000;
+
+/// Most exclude patterns: each is compiled to an automaton of some KiB.
+pub const MAX_EXCLUDES: usize = 1024;
+
+/// Most symbolic links followed in one path: the kernel's `MAXSYMLINKS` (path_resolution(7)).
+pub const MAX_SYMLINKS: usize = 40;
+
+/// Largest generated file whose content stands in the plan's text; beyond it the digest must do.
+pub const MAX_INLINE_CONTENT_BYTES: u64 = 16 << 10;
+
+/// Largest text form of a plan read, in bytes: a plan travels with an image, so it is foreign. A line has some 200
+/// bytes, which makes room for 80,000 files.
+pub const MAX_PLAN_TEXT_BYTES: usize = 16 << 20;
+
+/// Largest `coracle.yaml` read, in bytes; written by hand, it has some KiB.
+pub const MAX_CONFIG_FILE_BYTES: u64 = 256 << 10;
+
+/// Deepest nesting of a `coracle.yaml`; its own types need four levels.
+pub const MAX_CONFIG_FILE_DEPTH: usize = 16;
+
+/// Most nodes of a `coracle.yaml`, after aliases are expanded.
+pub const MAX_CONFIG_FILE_NODES: usize = 50_000;

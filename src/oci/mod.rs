@@ -15,7 +15,7 @@ mod platform;
 mod redact;
 mod reference;
 
-pub use config::{ContainerConfig, History, ImageConfig, RootFs};
+pub use config::{ContainerConfig, History, ImageConfig, RootFs, Set};
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, DiffId, Digest, DigestWriter, Hasher};
 pub use error::Error;

@@ -105,8 +105,7 @@ impl ImagePath {
 
 impl Ord for ImagePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let split = |p: &[u8]| p.split(|b| *b == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
-        split(&self.0).cmp(&split(&other.0))
+        self.0.split(|b| *b == b'/').cmp(other.0.split(|b| *b == b'/'))
     }
 }
 

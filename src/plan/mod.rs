@@ -1,9 +1,27 @@
 //! Layer 3: the plan, every decision in one value.
 //!
 //! *Invariant:* what follows the plan is a pure function of (plan, file bytes). Nothing to the right of it decides.
+//! [`build`] itself is a pure function of its request; only [`AddSpec::read`] looks at the machine.
 
+mod add;
+mod added;
+mod build;
+mod caps;
 mod entry;
+mod error;
+pub mod findings;
+mod links;
+mod request;
+mod settings;
+mod tree;
 mod types;
+mod users;
 
+pub use add::{Add, AddSpec, parse_mode};
+pub use build::build;
+pub use caps::{Capabilities, FileCap};
 pub use entry::{Entry, EntryKind, FileContent, PackageOwner};
+pub use error::Error;
+pub use request::{ImageOptions, PlanRequest, Program};
 pub use types::{EncoderId, LayerPlan, Plan};
+pub use users::NONROOT;

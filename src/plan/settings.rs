@@ -1,0 +1,186 @@
+//! The image config and the annotations.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+
+use super::add::absolute;
+use super::users::{NONROOT, User, parse_user};
+use super::{Error, ImageOptions, PlanRequest, findings};
+use crate::diag::{Diagnostic, Severity};
+use crate::oci::{Annotations, ContainerConfig, ImagePath};
+
+/// `PATH` as Docker and distroless have it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Who the program runs as.
+pub(super) fn user(options: &ImageOptions, findings: &mut Vec<Diagnostic>) -> Result<User, Error> {
+    let Some(text) = &options.user else {
+        return Ok(User { uid: NONROOT, gid: if options.openshift { 0 } else { NONROOT } });
+    };
+    let mut user = parse_user(text)?;
+    if options.openshift && !text.contains(':') {
+        user.gid = 0;
+    }
+    let finding = |code, severity, message: &str, hint: &str| {
+        Diagnostic::new(code, severity, text, message).with_hint(hint.to_owned())
+    };
+    if user.uid == 0 {
+        let hint = "leave the user out to run as 65532, or give a uid other than 0";
+        findings.push(finding(findings::ROOT_USER, Severity::Warning, "the program runs as root", hint));
+    }
+    if options.openshift && user.gid != 0 {
+        let hint = "an arbitrary uid is given group 0; leave the group out";
+        let message = "writable directories belong to group 0, but the user has another group";
+        findings.push(finding(findings::OPENSHIFT_GROUP, Severity::Warning, message, hint));
+    }
+    if text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        let message = format!("the user is written as `{}`", user.to_config());
+        let hint = "`runAsNonRoot` of Kubernetes takes numbers only";
+        findings.push(finding(findings::NAMED_USER, Severity::Note, &message, hint));
+    }
+    Ok(user)
+}
+
+/// The directories named in a list of settings.
+pub(super) fn directories(what: &'static str, texts: &[String]) -> Result<Vec<ImagePath>, Error> {
+    let mut paths = Vec::with_capacity(texts.len());
+    for text in texts {
+        let path = absolute(what, text.as_bytes())?;
+        if path.is_root() {
+            return Err(Error::Path { what, text: text.clone(), reason: "it is the root directory" });
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// The working directory.
+pub(super) fn workdir(options: &ImageOptions) -> Result<ImagePath, Error> {
+    options
+        .workdir
+        .as_ref()
+        .map_or_else(|| Ok(ImagePath::root()), |text| absolute("working directory", text.as_bytes()))
+}
+
+/// The whole config.
+pub(super) fn container_config(
+    options: &ImageOptions,
+    user: User,
+    program: &ImagePath,
+) -> Result<ContainerConfig, Error> {
+    let entrypoint = match &options.entrypoint {
+        Some(words) if words.first().is_none_or(String::is_empty) => {
+            return Err(Error::Command { what: "entrypoint", reason: "it names no program" });
+        }
+        Some(words) => words.clone(),
+        None => vec![utf8(program)?],
+    };
+    for (what, words) in [("entrypoint", Some(&entrypoint)), ("cmd", options.cmd.as_ref())] {
+        if words.is_some_and(|words| words.iter().any(|word| word.contains('\0'))) {
+            return Err(Error::Command { what, reason: "it has a NUL byte" });
+        }
+    }
+    for text in options.labels.keys() {
+        check_key("a label", text)?;
+    }
+    let volumes = directories("volume", &options.volumes)?;
+    Ok(ContainerConfig {
+        user: Some(user.to_config()),
+        exposed_ports: set(options.ports.iter().map(|text| port(text)).collect::<Result<_, _>>()?),
+        env: environment(&options.env)?,
+        entrypoint: Some(entrypoint),
+        cmd: options.cmd.clone().filter(|words| !words.is_empty()),
+        volumes: set(volumes.iter().map(utf8).collect::<Result<_, _>>()?),
+        working_dir: Some(utf8(&workdir(options)?)?),
+        labels: options.labels.clone(),
+        stop_signal: options.stop_signal.as_deref().map(signal).transpose()?,
+        other: Map::new(),
+    })
+}
+
+/// Annotations: those the user gave.
+pub(super) fn annotations(request: &PlanRequest) -> Result<Annotations, Error> {
+    for text in request.options.annotations.keys() {
+        check_key("an annotation", text)?;
+    }
+    Ok(request.options.annotations.clone())
+}
+
+/// JSON is UTF-8, so a path that stands in the config must be.
+fn utf8(path: &ImagePath) -> Result<String, Error> {
+    let text = std::str::from_utf8(path.as_bytes()).map_err(|_| Error::Path {
+        what: "path in the image config",
+        text: path.to_string(),
+        reason: "it is not UTF-8",
+    })?;
+    Ok(format!("/{text}"))
+}
+
+fn set(keys: Vec<String>) -> crate::oci::Set {
+    keys.into_iter().map(|key| (key, Map::new())).collect()
+}
+
+fn environment(env: &BTreeMap<String, String>) -> Result<Vec<String>, Error> {
+    let mut all = BTreeMap::from([("PATH", PATH)]);
+    for (name, value) in env {
+        let refuse = |reason| Error::Env { text: name.clone(), reason };
+        if name.is_empty() {
+            return Err(refuse("it has no name"));
+        }
+        if name.contains(['=', '\0']) {
+            return Err(refuse("its name has a `=` or a NUL byte"));
+        }
+        if value.contains('\0') {
+            return Err(refuse("its value has a NUL byte"));
+        }
+        all.insert(name, value);
+    }
+    Ok(all.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
+
+fn port(text: &str) -> Result<String, Error> {
+    let refuse = |reason| Error::Port { text: text.to_owned(), reason };
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    if !matches!(protocol, "tcp" | "udp" | "sctp") {
+        return Err(refuse("the protocol is `tcp`, `udp` or `sctp`"));
+    }
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    match number.parse::<u16>() {
+        Ok(number) if digits && number > 0 => Ok(format!("{number}/{protocol}")),
+        _ => Err(refuse("expected a number from 1 to 65535")),
+    }
+}
+
+fn signal(text: &str) -> Result<String, Error> {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if NAMES.contains(&name) {
+        return Ok(format!("SIG{name}"));
+    }
+    // Real-time signals as `signal(7)` of Docker names them: SIGRTMIN+1, SIGRTMAX-2.
+    let offset = name.strip_prefix("RTMIN+").or_else(|| name.strip_prefix("RTMAX-"));
+    let real_time = matches!(name, "RTMIN" | "RTMAX")
+        || offset.is_some_and(|n| n.len() <= 2 && n.parse::<u8>().is_ok_and(|n| (1..=30).contains(&n)));
+    if real_time {
+        return Ok(format!("SIG{name}"));
+    }
+    match text.parse::<u8>() {
+        Ok(number @ 1..=64) => Ok(number.to_string()),
+        _ => Err(Error::Signal { text: text.to_owned() }),
+    }
+}
+
+fn check_key(what: &'static str, text: &str) -> Result<(), Error> {
+    let refuse = |reason| Err(Error::Key { what, text: text.to_owned(), reason });
+    match text {
+        "" => refuse("it is empty"),
+        text if text.contains(char::is_control) => refuse("it has a control character"),
+        _ => Ok(()),
+    }
+}

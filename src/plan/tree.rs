@@ -1,0 +1,156 @@
+//! The image's paths while they are collected: conflicts are found here.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::{Entry, EntryKind, Error, LayerPlan};
+use crate::analyze::{Confidence, Reason};
+use crate::oci::ImagePath;
+
+/// The layers of an image without base, from the bottom up: what changes least lies lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LayerName {
+    /// Added and generated files, writable directories.
+    Files,
+    /// The programs.
+    App,
+}
+
+impl LayerName {
+    const ALL: [Self; 2] = [Self::Files, Self::App];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::App => "app",
+        }
+    }
+}
+
+/// Whose word counts for a directory that several sources want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Claim {
+    /// Any directory will do.
+    Exists,
+    /// As the source has it.
+    Asis,
+    /// The user must be able to write to it.
+    Writable,
+}
+
+/// An entry with where it came from.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub entry: Entry,
+    layer: LayerName,
+    claim: Claim,
+    /// Who wants it, for messages.
+    pub origin: String,
+}
+
+/// All entries by path.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    entries: BTreeMap<ImagePath, Placed>,
+}
+
+impl Tree {
+    /// Puts an entry at its path.
+    pub fn place(&mut self, entry: Entry, layer: LayerName, claim: Claim, origin: &str) -> Result<(), Error> {
+        let directory = matches!(entry.kind, EntryKind::Directory);
+        if entry.path.is_root() {
+            // The root directory is there anyway, and every runtime makes it itself.
+            return if directory { Ok(()) } else { Err(Error::Root(origin.to_owned())) };
+        }
+        if entry.path.as_bytes().split(|b| *b == b'/').any(|name| name.starts_with(b".wh.")) {
+            return Err(Error::Whiteout { path: entry.path, origin: origin.to_owned() });
+        }
+        let new = Placed { entry, layer, claim, origin: origin.to_owned() };
+        let Some(old) = self.entries.get_mut(&new.entry.path) else {
+            self.entries.insert(new.entry.path.clone(), new);
+            return Ok(());
+        };
+        let old_directory = matches!(old.entry.kind, EntryKind::Directory);
+        let path = || new.entry.path.clone();
+        let (first, second) = (old.origin.clone(), new.origin.clone());
+        match (old_directory, directory) {
+            (false, false) => return Err(Error::SamePath { path: path(), first, second }),
+            (true, false) => return Err(Error::DirectoryOrNot { path: path(), directory: first, other: second }),
+            (false, true) => return Err(Error::DirectoryOrNot { path: path(), directory: second, other: first }),
+            (true, true) => {}
+        }
+        let attributes = |entry: &Entry| (entry.mode, entry.uid, entry.gid);
+        if old.claim == new.claim && claim != Claim::Exists && attributes(&old.entry) != attributes(&new.entry) {
+            return Err(Error::DirectoryAttributes { path: path(), first, second });
+        }
+        let layer = old.layer.min(new.layer);
+        if new.claim > old.claim {
+            *old = new;
+        }
+        old.layer = layer;
+        Ok(())
+    }
+
+    /// The entry at a path.
+    pub fn get(&self, path: &ImagePath) -> Option<&Entry> {
+        self.entries.get(path).map(|placed| &placed.entry)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, path: &ImagePath) -> Option<&mut Entry> {
+        self.entries.get_mut(path).map(|placed| &mut placed.entry)
+    }
+
+    /// Whether the path is an entry or a directory above one.
+    pub fn contains(&self, path: &ImagePath) -> bool {
+        // What lies below a directory comes directly after it.
+        let next = self.entries.range((Bound::Included(path), Bound::Unbounded)).next();
+        path.is_root() || next.is_some_and(|(found, _)| found.starts_with(path))
+    }
+
+    /// Checks that nothing lies below a file or link.
+    pub fn check_parents(&self) -> Result<(), Error> {
+        for (path, placed) in &self.entries {
+            let above = path.ancestors().into_iter().filter_map(|above| self.entries.get(&above));
+            for other in above {
+                if !matches!(other.entry.kind, EntryKind::Directory) {
+                    return Err(Error::BelowFile {
+                        path: path.clone(),
+                        origin: placed.origin.clone(),
+                        above: other.entry.path.clone(),
+                        above_origin: other.origin.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Splits into layers. Each states all directories above its entries, with the attributes they have in the whole
+    /// image, so that a layer does not depend on the others and none takes back what another gave.
+    pub fn into_layers(self) -> Vec<LayerPlan> {
+        let layers = LayerName::ALL.into_iter().map(|layer| {
+            let mut entries = BTreeMap::new();
+            for (path, placed) in self.entries.iter().filter(|(_, placed)| placed.layer == layer) {
+                for above in path.ancestors() {
+                    entries.entry(above.clone()).or_insert_with(|| self.directory_above(above, path));
+                }
+                entries.insert(path.clone(), placed.entry.clone());
+            }
+            LayerPlan { name: layer.name().to_owned(), entries: entries.into_values().collect() }
+        });
+        layers.filter(|layer| !layer.entries.is_empty()).collect()
+    }
+
+    fn directory_above(&self, path: ImagePath, below: &ImagePath) -> Entry {
+        if let Some(explicit) = self.entries.get(&path) {
+            return explicit.entry.clone();
+        }
+        directory(path, 0o755, (0, 0), Reason::new("parent-directory", below.to_string(), Confidence::Proven))
+    }
+}
+
+/// A directory entry.
+pub(super) fn directory(path: ImagePath, mode: u32, (uid, gid): (u64, u64), reason: Reason) -> Entry {
+    Entry { path, kind: EntryKind::Directory, mode, uid, gid, xattrs: BTreeMap::new(), owner: None, reason }
+}
