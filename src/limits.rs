@@ -41,3 +41,18 @@ pub const MAX_CONFIG_FILE_DEPTH: usize = 16;
 
 /// Most nodes of a `coracle.yaml`, after aliases are expanded.
 pub const MAX_CONFIG_FILE_NODES: usize = 50_000;
+
+/// Deepest nesting of indexes followed: an index of a layout's index of a list is already rare.
+pub const MAX_INDEX_DEPTH: usize = 4;
+
+/// Most manifests below one root: the largest public lists have some dozens, an index of 8 MiB could hold 40 000.
+pub const MAX_INDEX_CHILDREN: usize = 1024;
+
+/// Most members of an archive that are indexed: `docker save` of hundreds of images stays below 10 000.
+pub const MAX_ARCHIVE_MEMBERS: usize = 100_000;
+
+/// Longest answer read from a daemon in bytes; progress of a load is some KiB per layer.
+pub const MAX_DAEMON_ANSWER_BYTES: usize = 4 << 20;
+
+/// Largest record of the build cache read, in bytes: a record of 100 000 files has about 15 MiB.
+pub const MAX_CACHE_RECORD_BYTES: u64 = 64 << 20;

@@ -1,1 +1,13 @@
-//! Layer 5: finished images and indexes, and the validator that recomputes every digest.
+//! Layer 5: finished images and indexes, and the validator that judges any image.
+//!
+//! *Invariant:* an [`Image`] is immutable and its raw manifest bytes are the truth; its parts agree with one another.
+
+mod assemble;
+mod error;
+mod source;
+mod time;
+
+pub use assemble::{AUTHOR, Image, Index};
+pub use error::Error;
+pub use source::{ImageSource, Unreadable};
+pub use time::rfc3339;

@@ -2,9 +2,21 @@
 //!
 //! *Invariant:* a tag never points at something missing; what is stored under a digest has that digest.
 
+mod copy;
 mod error;
+mod file;
+mod layout;
+mod locate;
+mod memory;
+mod roots;
+mod tree;
+mod walk;
 
+pub use copy::{Copied, CopyOptions, copy, put_image, put_index};
 pub use error::Error;
+pub use layout::LayoutStore;
+pub use locate::Location;
+pub use memory::MemoryStore;
 
 use async_trait::async_trait;
 
