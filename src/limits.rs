@@ -56,3 +56,40 @@ pub const MAX_DAEMON_ANSWER_BYTES: usize = 4 << 20;
 
 /// Largest record of the build cache read, in bytes: a record of 100 000 files has about 15 MiB.
 pub const MAX_CACHE_RECORD_BYTES: u64 = 64 << 20;
+
+/// Largest table of program headers, in bytes: Linux refuses to start a program whose table is larger (`load_elf_phdrs`).
+pub const MAX_PROGRAM_HEADER_BYTES: u64 = 64 << 10;
+
+/// Most entries of an ELF dynamic section. The largest seen have some hundred (one `DT_NEEDED` per library).
+pub const MAX_DYNAMIC_ENTRIES: usize = 4096;
+
+/// Longest single name in an ELF string table (library, search path), in bytes: `PATH_MAX` of Linux.
+pub const MAX_ELF_NAME_BYTES: usize = 4096;
+
+/// All names of one dynamic section together, in bytes, so that overlapping strings cannot multiply.
+pub const MAX_ELF_NAMES_TOTAL_BYTES: usize = 1 << 20;
+
+/// Largest note segment read, in bytes. Real ones have some hundred; `.note.package` and `.note.dlopen` a few thousand.
+pub const MAX_NOTE_SEGMENT_BYTES: u64 = 256 << 10;
+
+/// Most notes read from one file.
+pub const MAX_NOTES: usize = 1024;
+
+/// Most section headers looked at. Executables have less than a hundred; with more, sections count as unreadable.
+pub const MAX_SECTIONS: usize = 4096;
+
+/// Largest section read whole (`.comment`, `.ARM.attributes`), in bytes.
+pub const MAX_SMALL_SECTION_BYTES: u64 = 64 << 10;
+
+/// Largest Go module information read, in bytes. A program with a thousand dependencies has about 100 KiB.
+pub const MAX_GO_BUILD_INFO_BYTES: u64 = 1 << 20;
+
+/// How much of one file is searched for the marks of a toolchain, in bytes. The marks stand in read-only data, which
+/// comes early; the bound keeps a 1 GiB program from being read twice.
+pub const MAX_ELF_SCAN_BYTES: u64 = 32 << 20;
+
+/// How much is read at once while searching, in bytes.
+pub const ELF_SCAN_WINDOW_BYTES: usize = 256 << 10;
+
+/// How much of the beginning of a file tells what kind it is, in bytes.
+pub const FILE_KIND_BYTES: usize = 512;

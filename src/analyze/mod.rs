@@ -1,5 +1,12 @@
 //! Layer 2: from facts to requirements.
+//!
+//! *Invariant:* a strange file is a finding with a stable code, never an error and never a panic; nothing is executed.
 
+mod codes;
+mod platform;
+mod program;
+mod refuse;
 mod requirement;
 
+pub use program::{Analysis, Program, analyze_program};
 pub use requirement::{Confidence, Level, Reason, Requirement, Subject};

@@ -1,1 +1,36 @@
-//! Layer 1: what one ELF file says about itself; bytes in, facts out, no I/O.
+//! Layer 1: what one ELF file says about itself. Bytes in, facts out.
+//!
+//! Read as Linux and its loaders read: the header, the program headers, and the dynamic section through the loaded
+//! segments. Section headers are best effort and never decide anything that matters at run time.
+//!
+//! *Invariant:* no input makes a parser panic, and none makes it read or keep more than `limits` allows.
+
+mod arm;
+mod bytes;
+mod dynamic;
+mod error;
+mod facts;
+mod go;
+mod hardening;
+mod header;
+mod kind;
+mod machine;
+mod name;
+mod notes;
+mod sections;
+mod segments;
+mod toolchain;
+
+pub use arm::{ArmFacts, FloatAbi};
+pub use bytes::Bytes;
+pub use dynamic::Dynamic;
+pub use error::Error;
+pub use facts::{ElfFacts, Linkage, ObjectType, OsAbi};
+pub use go::{GoBuild, GoModule};
+pub use hardening::{Hardening, Relro};
+pub use kind::{FileKind, classify};
+pub use machine::{Class, Endian, Machine};
+pub use name::Name;
+pub use notes::{AbiTag, Notes, Properties};
+pub use sections::SectionTable;
+pub use toolchain::{Language, Libc, Toolchain};

@@ -1,0 +1,54 @@
+//! Protections that the headers tell about. Stack canaries and fortified functions cannot be told from a static program.
+
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
+use serde::Serialize;
+
+use super::segments::Segments;
+use super::{Dynamic, Linkage};
+
+/// Protections of one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Hardening {
+    /// Whether the program can be loaded at any address.
+    pub pie: bool,
+    /// Read-only relocations.
+    pub relro: Relro,
+    /// Whether the stack is not executable; `None` when the file says nothing and the kernel's default holds.
+    pub nx: Option<bool>,
+    /// Whether code is written to while it is loaded.
+    pub text_relocations: bool,
+    /// Loaded segments that are writable and executable at once.
+    pub writable_executable_segments: usize,
+}
+
+/// How much of the relocated data becomes read-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relro {
+    /// Nothing.
+    None,
+    /// All but the table of functions that are bound late.
+    Partial,
+    /// All.
+    Full,
+}
+
+pub(super) fn parse(segments: &Segments<'_>, dynamic: Option<&Dynamic>, linkage: Linkage) -> Hardening {
+    let has_relro = segments.of_type(PT_GNU_RELRO).next().is_some();
+    // A static program binds nothing late, so its relro is always full.
+    let binds_now = dynamic.is_none_or(|d| d.bind_now) || matches!(linkage, Linkage::Static | Linkage::StaticPie);
+    Hardening {
+        pie: matches!(linkage, Linkage::StaticPie | Linkage::DynamicPie),
+        relro: match (has_relro, binds_now) {
+            (false, _) => Relro::None,
+            (true, false) => Relro::Partial,
+            (true, true) => Relro::Full,
+        },
+        nx: segments.of_type(PT_GNU_STACK).next().map(|stack| stack.p_flags & PF_X == 0),
+        text_relocations: dynamic.is_some_and(|d| d.text_relocations),
+        writable_executable_segments: segments
+            .of_type(PT_LOAD)
+            .filter(|segment| segment.p_flags & (PF_W | PF_X) == PF_W | PF_X)
+            .count(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Replays the corpus of every fuzz target through the function that the fuzzer calls, without the fuzzer.
+//!
+//! A target is one file under `fuzz/fuzz_targets/` with `pub fn run(data: &[u8])`, a `[[bin]]` in `fuzz/Cargo.toml`, a
+//! folder under `fuzz/corpus/`, and one line in `TARGETS` below.
+
+use std::path::Path;
+
+#[path = "../fuzz/fuzz_targets/elf.rs"]
+mod elf;
+
+/// Name of a target and its function.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: &[Target] = &[("elf", elf::run)];
+
+fn names(dir: &str) -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(dir);
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn corpus_replays() {
+    for (target, run) in TARGETS {
+        let files = names(&format!("corpus/{target}"));
+        assert!(!files.is_empty(), "target `{target}` has no corpus");
+        for file in files {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target).join(&file);
+            let data = std::fs::read(path).unwrap();
+            let came_back = std::panic::catch_unwind(|| run(&data)).is_ok();
+            assert!(came_back, "target `{target}` panics on `{file}`");
+        }
+    }
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let mut listed: Vec<String> = TARGETS.iter().map(|(name, _)| format!("{name}.rs")).collect();
+    listed.sort();
+    assert_eq!(listed, names("fuzz_targets"));
+    let mut corpora: Vec<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    corpora.sort();
+    assert_eq!(corpora, names("corpus"));
+}
