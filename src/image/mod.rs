@@ -5,9 +5,8 @@
 mod assemble;
 mod error;
 mod source;
-mod time;
 
+pub use crate::oci::rfc3339;
 pub use assemble::{AUTHOR, Image, Index};
 pub use error::Error;
 pub use source::{ImageSource, Unreadable};
-pub use time::rfc3339;

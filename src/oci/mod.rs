@@ -14,6 +14,7 @@ mod path;
 mod platform;
 mod redact;
 mod reference;
+mod time;
 
 pub use config::{ContainerConfig, History, ImageConfig, RootFs, Set};
 pub use descriptor::Descriptor;
@@ -24,3 +25,4 @@ pub use path::ImagePath;
 pub use platform::Platform;
 pub use redact::{RedactedUrl, Secret};
 pub use reference::{Reference, Tag};
+pub use time::rfc3339;

@@ -71,7 +71,7 @@ fn join(spec: &AddSpec, base: &ImagePath, below: &[u8]) -> Result<ImagePath, Err
 }
 
 fn entry(spec: &AddSpec, node: &Node, path: ImagePath) -> Entry {
-    let reason = Reason::new("user:add", format!("add {}", spec.dst), Confidence::Asserted);
+    let reason = Reason::new("user:add", format!("add:{}", spec.dst), Confidence::Asserted);
     let owner = (spec.uid, spec.gid);
     match &node.kind {
         NodeKind::Directory => {

@@ -69,7 +69,7 @@ fn place_programs(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagno
         }
         let path = program_path(program)?;
         let rule = if first.is_none() { "entrypoint" } else { "program" };
-        let reason = Reason::new(rule, format!("the program {}", program.name), Confidence::Asserted);
+        let reason = Reason::new(rule, format!("program:{}", program.name), Confidence::Asserted);
         let content = FileContent::external(program.size, program.source.clone());
         let entry = file(path.clone(), content, 0o555, (0, 0), reason);
         tree.place(entry, LayerName::App, Claim::Asis, &format!("the program `{}`", program.origin))?;
@@ -116,7 +116,7 @@ fn place_writable(request: &PlanRequest, user: User, tree: &mut Tree) -> Result<
             (false, true) => (0o775, (user.uid, 0)),
             (false, false) => (0o755, (user.uid, user.gid)),
         };
-        let reason = Reason::new("user:writable", format!("writable {path}"), Confidence::Asserted);
+        let reason = Reason::new("user:writable", format!("writable:{path}"), Confidence::Asserted);
         let origin = format!("the writable directory `{path}`");
         tree.place(directory(path.clone(), mode, owner, reason), LayerName::Files, Claim::Writable, &origin)?;
     }
@@ -149,7 +149,7 @@ fn place_workdir(request: &PlanRequest, tree: &mut Tree) -> Result<(), Error> {
     if tree.get(&path).is_some_and(|entry| matches!(entry.kind, EntryKind::Symlink(_))) {
         return Ok(());
     }
-    let reason = Reason::new("user:workdir", format!("workdir {path}"), Confidence::Asserted);
+    let reason = Reason::new("user:workdir", format!("workdir:{path}"), Confidence::Asserted);
     let origin = format!("the working directory `{path}`");
     tree.place(directory(path, 0o755, (0, 0), reason), LayerName::Files, Claim::Exists, &origin)
 }

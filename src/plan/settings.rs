@@ -8,7 +8,7 @@ use super::add::absolute;
 use super::users::{NONROOT, User, parse_user};
 use super::{Error, ImageOptions, PlanRequest, findings};
 use crate::diag::{Diagnostic, Severity};
-use crate::oci::{Annotations, ContainerConfig, ImagePath};
+use crate::oci::{Annotations, ContainerConfig, ImagePath, rfc3339};
 
 /// `PATH` as Docker and distroless have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -99,12 +99,16 @@ pub(super) fn container_config(
     })
 }
 
-/// Annotations: those the user gave.
+/// Annotations: those the user gave, and the time of creation when it means something.
 pub(super) fn annotations(request: &PlanRequest) -> Result<Annotations, Error> {
     for text in request.options.annotations.keys() {
         check_key("an annotation", text)?;
     }
-    Ok(request.options.annotations.clone())
+    let mut annotations = request.options.annotations.clone();
+    if request.created > 0 {
+        annotations.entry("org.opencontainers.image.created".to_owned()).or_insert_with(|| rfc3339(request.created));
+    }
+    Ok(annotations)
 }
 
 /// JSON is UTF-8, so a path that stands in the config must be.
