@@ -1,5 +1,7 @@
 //! Every bound on foreign input, named, with its reason. Parsers take their bounds from here and nowhere else.
 
+use std::time::Duration;
+
 /// Largest manifest or index read, in bytes. The distribution-spec asks registries to take at least 4 MiB; twice that
 /// is what lenient clients read.
 pub const MAX_MANIFEST_BYTES: u64 = 8 << 20;
@@ -93,3 +95,50 @@ pub const ELF_SCAN_WINDOW_BYTES: usize = 256 << 10;
 
 /// How much of the beginning of a file tells what kind it is, in bytes.
 pub const FILE_KIND_BYTES: usize = 512;
+/// Manifests that the embedded registry sees in one repository: more than an `index.json` of the largest size can list.
+pub const MAX_REPOSITORY_MANIFESTS: usize = 100_000;
+
+/// Repositories that the embedded registry lists: a walk over a directory must end.
+pub const MAX_REPOSITORIES: usize = 100_000;
+
+/// Tags or repositories in one page of a list: some hundred KiB of JSON.
+pub const SERVE_PAGE: usize = 10_000;
+
+/// Bytes of JSON after which a page of referrers ends: what every client reads as an index (distribution-spec: 4 MiB).
+pub const SERVE_REFERRERS_PAGE_BYTES: usize = 4 << 20;
+
+/// Tags that one push by digest may set; the distribution-spec asks for ten.
+pub const SERVE_TAGS_PER_PUSH: usize = 100;
+
+/// Bytes of a request's head: long enough for [`SERVE_TAGS_PER_PUSH`] tags.
+pub const SERVE_HEAD_BYTES: usize = 64 << 10;
+
+/// Bytes of manifests in flight at a time in the embedded registry, so that many pushes stay within memory.
+pub const SERVE_MANIFESTS_IN_FLIGHT_BYTES: u64 = 64 << 20;
+
+/// Bytes of an unwanted body that are read so that the client sees the answer instead of a reset.
+pub const SERVE_DRAIN_BYTES: u64 = 1 << 20;
+
+/// Connections of the embedded registry: a page of builds, each with some parallel transfers of half a MiB of buffers.
+pub const SERVE_CONNECTIONS: usize = 256;
+
+/// Unfinished uploads of the embedded registry.
+pub const SERVE_UPLOADS: usize = 1024;
+
+/// Largest blob the embedded registry takes, in bytes: far above real layers, and a bound on a runaway client.
+pub const SERVE_BLOB_BYTES: u64 = 64 << 30;
+
+/// Bytes that the embedded registry keeps in memory storage.
+pub const SERVE_MEMORY_BYTES: u64 = 512 << 20;
+
+/// Time for the head of a request to arrive; also how long an idle connection is kept.
+pub const SERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time without progress after which a transfer is given up.
+pub const SERVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time without a request after which an unfinished upload is removed.
+pub const SERVE_UPLOAD_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Time for running requests to finish when the embedded registry stops.
+pub const SERVE_GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,157 @@
+//! Who answers what.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, AUTHORIZATION, AsHeaderName, EXPECT, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
+
+use crate::observe::{Event, SharedObserver};
+
+use super::blocking::blocking;
+use super::body::{ReplyBody, reply};
+use super::manifests::UNITS;
+use super::receive::drain;
+use super::refusal::{Code, Refusal};
+use super::route::{Query, Route};
+use super::storage::{Backend, Directory, Memory};
+use super::uploads::Uploads;
+use super::{Error, Limits, ServeOptions, Storage, Users};
+
+/// Old clients take a registry for one only with this header.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// The registry behind the connections.
+pub(super) struct Registry {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) uploads: Uploads,
+    pub(super) limits: Limits,
+    pub(super) check_references: bool,
+    /// Room for manifests in flight, in units of [`UNITS`].
+    pub(super) manifest_room: Semaphore,
+    users: Option<Users>,
+    read_only: bool,
+    observer: SharedObserver,
+}
+
+/// The text of a header.
+pub(super) fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+impl Registry {
+    /// Opens the storage.
+    pub(super) async fn open(options: ServeOptions) -> Result<Self, Error> {
+        let ServeOptions { storage, users, read_only, check_references, limits, observer, .. } = options;
+        let backend: Arc<dyn Backend> = match storage {
+            Storage::Memory => Arc::new(Memory::new(limits.memory_bytes)),
+            Storage::Directory(path) => Arc::new(Directory::open(&path, read_only)?),
+        };
+        let uploads = Uploads::new(limits.uploads, limits.upload_lifetime, limits.idle_timeout);
+        let manifest_room = Semaphore::new(UNITS as usize);
+        Ok(Self { backend, uploads, limits, check_references, manifest_room, users, read_only, observer })
+    }
+
+    /// Answers a request.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (parts, mut body) = request.into_parts();
+        let mut response = match self.answer(&parts, &mut body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                if let Some(cause) = refusal.cause() {
+                    self.report(&parts, cause);
+                }
+                // A client that waits for `100 Continue` has not begun to send, and is not asked to.
+                if !parts.headers.contains_key(EXPECT) {
+                    drain(&mut body, self.limits.idle_timeout).await;
+                }
+                refusal.into_response()
+            }
+        };
+        response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        response
+    }
+
+    fn report(&self, parts: &Parts, cause: &Error) {
+        let mut text = format!("{} {}: {cause}", parts.method, parts.uri.path());
+        let mut source = std::error::Error::source(cause);
+        while let Some(error) = source {
+            text.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        self.observer.event(Event::Message { text: &text });
+    }
+
+    async fn answer(&self, parts: &Parts, body: &mut Incoming) -> Result<Response<ReplyBody>, Refusal> {
+        self.admit(parts).await?;
+        let route = Route::parse(parts.uri.path())?;
+        let query = Query::parse(parts.uri.query());
+        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        if self.read_only && !reads {
+            return Err(not_allowed("GET, HEAD", "the registry is read-only"));
+        }
+        let head = parts.method == Method::HEAD;
+        match (route, &parts.method) {
+            (Route::Base, _) if reads => Ok(reply(StatusCode::OK)),
+            (Route::Catalog, _) if reads => self.catalog(&query).await,
+            (Route::Tags(name), _) if reads => self.list_tags(&query, name).await,
+            (Route::Referrers(name, digest), _) if reads => self.referrers(&query, name, digest).await,
+            (Route::Blob(name, digest), _) if reads => self.get_blob(parts, name, digest, head).await,
+            (Route::Blob(name, digest), &Method::DELETE) => self.delete_blob(name, digest).await,
+            (Route::Manifest(name, pointer), _) if reads => self.get_manifest(parts, name, pointer, head).await,
+            (Route::Manifest(name, pointer), &Method::PUT) => {
+                self.put_manifest(parts, &query, body, name, pointer).await
+            }
+            (Route::Manifest(name, pointer), &Method::DELETE) => self.delete_manifest(name, pointer).await,
+            (Route::Uploads(name), &Method::POST) => self.start_upload(&query, body, name).await,
+            (Route::Upload(name, id), &Method::GET) => self.upload_status(name, &id).await,
+            (Route::Upload(name, id), &Method::PATCH) => self.patch_upload(parts, body, name, &id).await,
+            (Route::Upload(name, id), &Method::PUT) => self.finish_upload(parts, &query, body, name, &id).await,
+            (Route::Upload(name, id), &Method::DELETE) => self.cancel_upload(name, &id).await,
+            (route, _) => Err(not_allowed(allowed(&route), "this endpoint has no such method")),
+        }
+    }
+
+    /// Lets a request in or not.
+    async fn admit(&self, parts: &Parts) -> Result<(), Refusal> {
+        let Some(users) = &self.users else {
+            // Only this machine is served then, but a web page that a browser on it shows is a stranger.
+            if parts.headers.contains_key(ORIGIN) {
+                let message = "requests of web pages are refused without authentication";
+                return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Denied, message));
+            }
+            return Ok(());
+        };
+        if users.admits(header(parts, AUTHORIZATION)).await {
+            return Ok(());
+        }
+        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required");
+        Err(refusal.with_header(WWW_AUTHENTICATE, "Basic realm=\"coracle\", charset=\"UTF-8\""))
+    }
+
+    /// Removes uploads that nobody continues.
+    pub(super) async fn sweep(self: Arc<Self>) {
+        let sweep = blocking(move || {
+            self.uploads.sweep();
+            Ok(())
+        });
+        // Has no failure of its own.
+        let _ = sweep.await;
+    }
+}
+
+fn not_allowed(allow: &str, message: &str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message).with_header(ALLOW, allow)
+}
+
+fn allowed(route: &Route) -> &'static str {
+    match route {
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => "GET, HEAD",
+        Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
+        Route::Blob(..) => "GET, HEAD, DELETE",
+        Route::Uploads(_) => "POST",
+        Route::Upload(..) => "GET, PATCH, PUT, DELETE",
+    }
+}
