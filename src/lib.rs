@@ -13,6 +13,7 @@
 pub mod analyze;
 pub mod blob;
 pub mod cli;
+pub mod config;
 pub mod diag;
 pub mod elf;
 pub mod image;

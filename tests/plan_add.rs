@@ -28,6 +28,7 @@ impl Case {
             size: 3,
             source: Arc::new(BytesSource::new(*b"ELF")),
             special: Special::default(),
+            requirements: Vec::new(),
         });
         Self { dir: tempfile::tempdir().unwrap(), request }
     }

@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
+use coracle::analyze::{Confidence, Level, Reason, Requirement, Subject};
 use coracle::blob::BytesSource;
+use coracle::diag::Evidence;
 use coracle::oci::{ImagePath, Platform};
 use coracle::plan::{self, AddSpec, Entry, EntryKind, FileCap, ImageOptions, Plan, PlanRequest, Program};
 use coracle::rootfs::walk::{Excludes, Special};
@@ -18,6 +20,7 @@ fn program(name: &str) -> Program {
         size: 3,
         source: Arc::new(BytesSource::new(*b"ELF")),
         special: Special::default(),
+        requirements: Vec::new(),
     }
 }
 
@@ -256,4 +259,29 @@ fn a_file_lands_on_its_destination_or_below_it() {
         let (plan, _) = built(&adding(&file, dst));
         assert_eq!(plan.layers[0].entries.last().unwrap().path, ImagePath::parse(want).unwrap());
     }
+}
+
+#[test]
+fn what_the_analysis_asks_for_is_made_or_told() {
+    let mut request = request();
+    let needed = |path: &str| {
+        let mut reason = Reason::new("static-glibc-nss", "PATH", Confidence::Derived);
+        reason.evidence.push(Evidence::new("string", "libnss_"));
+        Requirement { subject: Subject::File(path.to_owned()), level: Level::Recommended, reason }
+    };
+    request.programs[0].requirements = vec![needed("/etc/nsswitch.conf"), needed("/etc/services")];
+    let (plan, found) = built(&request);
+    assert_eq!(lines(&plan)[..2], ["files: /etc dir 0755 0:0", "files: /etc/nsswitch.conf file(44) 0644 0:0"]);
+    assert_eq!(plan.layers[0].entries[1].reason.needed_by, "program:hello");
+    assert_eq!(
+        found,
+        ["warning[P012]: `out/hello`: the program needs `/etc/services`, which is not in the image\n  \
+          string: libnss_\n  hint: add it with `--add SRC:/etc/services`"]
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("own"), "x").unwrap();
+    request.adds = adding(&dir.path().join("own"), "/etc/nsswitch.conf").adds;
+    let (plan, _) = built(&request);
+    assert_eq!(lines(&plan)[1], "files: /etc/nsswitch.conf file(1) 0644 0:0");
 }

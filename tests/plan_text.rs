@@ -22,6 +22,7 @@ fn program(name: &str) -> Program {
         size: 3,
         source: Arc::new(BytesSource::new(*b"ELF")),
         special: Special::default(),
+        requirements: Vec::new(),
     }
 }
 

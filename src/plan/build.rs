@@ -6,7 +6,7 @@ use super::links::{self, Link};
 use super::tree::{Claim, LayerName, Tree, directory};
 use super::users::{self, NONROOT, User};
 use super::{Add, Entry, EntryKind, Error, FileContent, Plan, PlanRequest, Program, added, findings, settings};
-use crate::analyze::{Confidence, Reason};
+use crate::analyze::{Confidence, Reason, Requirement, Subject};
 use crate::diag::{self, Diagnostic, Evidence, Severity};
 use crate::oci::ImagePath;
 use crate::rootfs::walk::{CAPABILITY_XATTR, Special};
@@ -37,6 +37,7 @@ pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
         place_accounts(user, options.openshift, &mut tree)?;
     }
     place_workdir(request, &mut tree)?;
+    place_required(request, &mut tree, &mut found)?;
     tree.check_parents()?;
     check_links(request, &tree, &symlinks, &writable, &mut found)?;
     set_capabilities(request, &mut tree, &mut found)?;
@@ -69,7 +70,9 @@ fn place_programs(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagno
         }
         let path = program_path(program)?;
         let rule = if first.is_none() { "entrypoint" } else { "program" };
-        let reason = Reason::new(rule, format!("program:{}", program.name), Confidence::Asserted);
+        let mut reason = Reason::new(rule, format!("program:{}", program.name), Confidence::Asserted);
+        let own = |needed: &&Requirement| needed.subject == Subject::Program;
+        reason.evidence = program.requirements.iter().find(own).map(|n| n.reason.evidence.clone()).unwrap_or_default();
         let content = FileContent::external(program.size, program.source.clone());
         let entry = file(path.clone(), content, 0o555, (0, 0), reason);
         tree.place(entry, LayerName::App, Claim::Asis, &format!("the program `{}`", program.origin))?;
@@ -152,6 +155,33 @@ fn place_workdir(request: &PlanRequest, tree: &mut Tree) -> Result<(), Error> {
     let reason = Reason::new("user:workdir", format!("workdir:{path}"), Confidence::Asserted);
     let origin = format!("the working directory `{path}`");
     tree.place(directory(path, 0o755, (0, 0), reason), LayerName::Files, Claim::Exists, &origin)
+}
+
+/// `/etc/nsswitch.conf`: accounts from files, hosts from files and DNS, as distroless has it.
+const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
+
+/// Places what the analysis asks for and the user has not given.
+fn place_required(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagnostic>) -> Result<(), Error> {
+    for program in &request.programs {
+        for needed in &program.requirements {
+            let Subject::File(text) = &needed.subject else { continue };
+            let path = settings::absolute("file that a program needs", text.as_bytes())?;
+            if tree.contains(&path) {
+                continue;
+            }
+            if text == "/etc/nsswitch.conf" {
+                let reason = Reason { needed_by: format!("program:{}", program.name), ..needed.reason.clone() };
+                let entry = file(path, FileContent::generated(NSSWITCH.into()), 0o644, (0, 0), reason);
+                tree.place(entry, LayerName::Files, Claim::Asis, "the generated `nsswitch.conf`")?;
+            } else {
+                let message = format!("the program needs `{path}`, which is not in the image");
+                let finding = Diagnostic::new(findings::MISSING, Severity::Warning, &program.origin, message);
+                let evidence = needed.reason.evidence.iter().cloned();
+                found.push(finding.with_evidence(evidence).with_hint(format!("add it with `--add SRC:{path}`")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_links(

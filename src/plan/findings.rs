@@ -25,6 +25,9 @@ pub const SET_CAPABILITIES: Code = Code("P010");
 /// The entrypoint has no execute bit.
 pub const NOT_EXECUTABLE: Code = Code("P011");
 
+/// A program needs a file that is not in the image.
+pub const MISSING: Code = Code("P012");
+
 /// Most pieces of evidence that one finding lists.
 const SHOWN: usize = 10;
 

@@ -1,10 +1,13 @@
 //! What is asked of the planner: values only, nothing of the machine but sources that open.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Add, EncoderId, FileCap};
-use crate::blob::BlobSource;
+use crate::analyze::{self, Requirement};
+use crate::blob::{BlobSource, FileSource};
 use crate::oci::Platform;
 use crate::rootfs::walk::Special;
 
@@ -61,6 +64,25 @@ pub struct Program {
     pub source: Arc<dyn BlobSource>,
     /// Privileges it has on this machine, which the image drops with a finding.
     pub special: Special,
+    /// What the analysis says it needs.
+    pub requirements: Vec<Requirement>,
+}
+
+impl Program {
+    /// A program of this machine that was analyzed. `name` is its file name in the image, `path` and `metadata` those of
+    /// the analyzed file.
+    #[must_use]
+    pub fn of(name: impl Into<String>, path: &Path, metadata: &Metadata, analyzed: &analyze::Program) -> Self {
+        Self {
+            name: name.into(),
+            origin: analyzed.name.clone(),
+            platform: analyzed.platform.clone(),
+            size: analyzed.size,
+            source: Arc::new(FileSource::new(path)),
+            special: Special::of(path, metadata),
+            requirements: analyzed.requirements.clone(),
+        }
+    }
 }
 
 /// What the user decides about an image. Values are as the user writes them; [`super::build`] checks them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Map;
 
-use super::add::absolute;
+pub(super) use super::add::absolute;
 use super::users::{NONROOT, User, parse_user};
 use super::{Error, ImageOptions, PlanRequest, findings};
 use crate::diag::{Diagnostic, Severity};
