@@ -95,6 +95,7 @@ pub const ELF_SCAN_WINDOW_BYTES: usize = 256 << 10;
 
 /// How much of the beginning of a file tells what kind it is, in bytes.
 pub const FILE_KIND_BYTES: usize = 512;
+
 /// Manifests that the embedded registry sees in one repository: more than an `index.json` of the largest size can list.
 pub const MAX_REPOSITORY_MANIFESTS: usize = 100_000;
 
@@ -142,3 +143,49 @@ pub const SERVE_UPLOAD_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Time for running requests to finish when the embedded registry stops.
 pub const SERVE_GRACE: Duration = Duration::from_secs(10);
+
+/// Most lines in the header of an HTTP answer: registries send some twenty.
+pub const MAX_HEADER_LINES: usize = 128;
+
+/// Most redirects followed for one request; a registry and its storage need one or two.
+pub const MAX_REDIRECTS: usize = 5;
+
+/// Most `Warning` headers told in one run, and most read of one answer.
+pub const MAX_WARNINGS: usize = 32;
+
+/// Longest text told of a `Warning` header, in characters; the distribution-spec asks clients to take 4096.
+pub const MAX_WARNING_CHARS: usize = 4096;
+
+/// Most of an error answer's body that is read; the distribution-spec sets no bound, proxies send whole pages.
+pub const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
+
+/// Most entries of a registry's error document that are shown.
+pub const MAX_COMPLAINTS: usize = 8;
+
+/// Longest message of a registry that is shown, in characters.
+pub const MAX_COMPLAINT_CHARS: usize = 1024;
+
+/// Longest `WWW-Authenticate` line that is read; real ones with many scopes reach some KiB.
+pub const MAX_CHALLENGE_BYTES: usize = 16 << 10;
+
+/// Most schemes and parameters of one `WWW-Authenticate` line.
+pub const MAX_CHALLENGE_PARAMETERS: usize = 64;
+
+/// Largest answer of a token service; tokens with many grants reach some ten KiB.
+pub const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+/// Largest auth file (docker config, containers auth.json, helper output).
+pub const MAX_AUTH_FILE_BYTES: usize = 1 << 20;
+
+/// Largest page of a tag list.
+pub const MAX_TAG_PAGE_BYTES: u64 = 8 << 20;
+
+/// Most pages of one list: with the usual 100 to 1000 entries per page far beyond any real repository.
+pub const MAX_PAGES: usize = 10_000;
+
+/// Most entries of one list, so that a registry whose pages never end cannot fill the memory.
+pub const MAX_LIST_ENTRIES: usize = 1_000_000;
+
+/// Smallest and largest part of a chunked upload. Amazon ECR wants at least 5 MiB but for the last, others ask with
+/// `OCI-Chunk-Min-Length`; a registry that asks for more than a GiB is not taken seriously.
+pub const MAX_CHUNK_BYTES: u64 = 1 << 30;

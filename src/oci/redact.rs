@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use url::Url;
 
 /// A secret: neither `Debug` nor `Display` shows it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -37,18 +39,18 @@ impl fmt::Display for Secret {
 /// A URL for people: without user info and with the values of its query redacted, except the harmless `digest`,
 /// `mount`, `from`, `n`, `last`, `ns`, `tag`, `artifactType`, `scope` and `service` (signed storage URLs carry credentials in their query).
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedactedUrl(Url);
+pub struct RedactedUrl(Box<Url>);
 
 impl RedactedUrl {
     /// Wraps a URL.
     #[must_use]
-    pub const fn new(url: Url) -> Self {
-        Self(url)
+    pub fn new(url: Url) -> Self {
+        Self(Box::new(url))
     }
 
     /// The URL with everything in it, for the transport only.
     #[must_use]
-    pub const fn expose(&self) -> &Url {
+    pub fn expose(&self) -> &Url {
         &self.0
     }
 }

@@ -1,0 +1,277 @@
+//! One registry host: its URL, its limits, what was learned of it, and the loop of attempts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::auth::{Auth, Grant, Wants};
+use super::error::complaints;
+use super::flight::Flights;
+use super::upload::Way;
+use super::{CredentialSource, Error, StatusError};
+use crate::limits;
+use crate::net::{
+    self, HttpClient, Method, Origin, Reach, Request, Response, RetryPolicy, StatusCode, header, retry_after,
+    status_retry,
+};
+use crate::oci::{Digest, RedactedUrl};
+
+/// Transfers of blobs at the same time with one host.
+const TRANSFERS_PER_HOST: usize = 4;
+
+/// 401 answers that one call learns from: the first names the scheme, the second refuses a token that has run out.
+const CHALLENGES_PER_CALL: u32 = 2;
+
+/// Where Docker Hub's API is.
+const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// A registry host and what is known of it.
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) client: HttpClient,
+    pub(super) credentials: Arc<dyn CredentialSource>,
+    pub(super) policy: RetryPolicy,
+    pub(super) transfers: Semaphore,
+    /// Blobs that are known to be in a repository, and pushes under way.
+    pub(super) pushed: Flights<(String, Digest), ()>,
+    base: Url,
+    auth: Auth,
+    way: Mutex<Way>,
+    homes: Mutex<BTreeMap<Digest, String>>,
+}
+
+/// One operation: the request and what it needs.
+pub(super) struct Call {
+    pub(super) request: Request,
+    pub(super) wants: Wants,
+    /// Whether the caller repeats the operation itself, so that this call makes one attempt only.
+    pub(super) once: bool,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: Url, wants: Wants) -> Self {
+        Self { request: Request::new(method, url), wants, once: false }
+    }
+}
+
+impl Host {
+    pub(super) fn new(
+        name: &str,
+        client: HttpClient,
+        credentials: Arc<dyn CredentialSource>,
+        policy: RetryPolicy,
+    ) -> Result<Self, Error> {
+        let address = if name == HUB.0 { HUB.1 } else { name };
+        let scheme = client.environment().scheme(name);
+        let base = Url::parse(&format!("{scheme}://{address}/v2/")).map_err(|_| Error::Host(name.to_owned()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            client,
+            credentials,
+            policy,
+            transfers: Semaphore::new(TRANSFERS_PER_HOST),
+            pushed: Flights::default(),
+            base,
+            auth: Auth::default(),
+            way: Mutex::default(),
+            homes: Mutex::default(),
+        })
+    }
+
+    /// The URL `/v2/<repository>/<rest>`; the grammar of references keeps both from leaving it.
+    pub(super) fn url(&self, repository: &str, rest: &str) -> Result<Url, Error> {
+        self.base.join(&format!("{repository}/{rest}")).map_err(|_| Error::Host(self.name.clone()))
+    }
+
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        Origin::of(url) == Origin::of(&self.base)
+    }
+
+    /// How far a link of this answer may reach.
+    pub(super) fn reach(&self, url: &Url, response: &Response) -> Reach {
+        if self.is_own(url) { Reach::Anywhere } else { response.reach_of_links() }
+    }
+
+    /// The way of uploading that worked last.
+    pub(super) fn way(&self) -> Way {
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn learn_way(&self, way: Way) {
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    }
+
+    /// A repository of this host that is known to hold the blob.
+    pub(super) fn home(&self, digest: &Digest) -> Option<String> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    pub(super) fn learn_home(&self, digest: &Digest, repository: &str) {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.entry(digest.clone()).or_insert_with(|| repository.to_owned());
+    }
+
+    /// Sends until an answer comes that is worth keeping: 401s are learned from, passing troubles waited out.
+    pub(super) async fn call(&self, call: &Call) -> Result<Response, Error> {
+        let mut wants = call.wants.clone();
+        let mut refused: Option<Grant> = None;
+        let (mut failures, mut challenges) = (0u32, 0u32);
+        loop {
+            let grant = if self.is_own(&call.request.url) {
+                self.auth.grant(self, &wants, refused.as_ref()).await?
+            } else {
+                Grant::default()
+            };
+            let mut request = call.request.clone();
+            request.authorization.clone_from(&grant.header);
+            let mut outcome = self.send(&request).await;
+            if let Ok(response) = &mut outcome
+                && response.status() == StatusCode::UNAUTHORIZED
+                && self.is_own(response.url())
+                && challenges < CHALLENGES_PER_CALL
+            {
+                challenges += 1;
+                if self.auth.challenged(self, response, &grant, &mut wants).await? {
+                    drain(response).await;
+                    refused = Some(grant);
+                    continue;
+                }
+            }
+            failures += 1;
+            let (retry, asked) = judge(&outcome);
+            let pause = if call.once { None } else { self.policy.pause(failures, retry, asked) };
+            match (outcome, pause) {
+                (Ok(response), None) if retry == net::Retry::Never || call.once => return Ok(response),
+                (Ok(response), None) => return Err(self.status_error(&request, response, &wants, failures).await),
+                (Err(source), None) => return Err(net_error(&request, failures, source)),
+                (_, Some(pause)) => tokio::time::sleep(pause).await,
+            }
+            refused = None;
+        }
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response, net::Error> {
+        if self.client.observer().cancelled() {
+            return Err(net::Error::Cancelled);
+        }
+        self.client.send(request).await
+    }
+
+    /// A call that must be answered by one of these statuses.
+    pub(super) async fn expect(&self, call: &Call, good: &[StatusCode]) -> Result<Response, Error> {
+        let response = self.call(call).await?;
+        if good.contains(&response.status()) {
+            return Ok(response);
+        }
+        Err(self.status_error(&call.request, response, &call.wants, 1).await)
+    }
+
+    /// A call whose answer is read whole into memory, at most `limit` bytes; a body that is cut is asked for again. The
+    /// bytes belong to a 200; of other good statuses nothing is kept.
+    pub(super) async fn document(
+        &self,
+        call: &Call,
+        good: &[StatusCode],
+        limit: u64,
+    ) -> Result<(Response, Vec<u8>), Error> {
+        let mut failures = 0u32;
+        loop {
+            let mut response = self.expect(call, good).await?;
+            if response.status() != StatusCode::OK {
+                drain(&mut response).await;
+                return Ok((response, Vec::new()));
+            }
+            let source = match response.bytes(limit).await {
+                Ok(bytes) => return Ok((response, bytes)),
+                Err(source) => source,
+            };
+            failures += 1;
+            match self.policy.pause(failures, source.retry(), None) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(net_error(&call.request, failures, source)),
+            }
+        }
+    }
+
+    /// A call to a token service: its own authorization, no challenges, success expected.
+    pub(super) async fn send_plain(&self, request: Request) -> Result<Response, Error> {
+        let mut failures = 0u32;
+        loop {
+            let outcome = self.send(&request).await;
+            failures += 1;
+            let (retry, asked) = judge(&outcome);
+            match (outcome, self.policy.pause(failures, retry, asked)) {
+                (Ok(response), _) if response.status().is_success() => return Ok(response),
+                (_, Some(pause)) => tokio::time::sleep(pause).await,
+                (Ok(response), None) => {
+                    let error = read_status_error(&request, response, failures, None).await;
+                    return Err(Error::Status(Box::new(error)));
+                }
+                (Err(source), None) => return Err(net_error(&request, failures, source)),
+            }
+        }
+    }
+
+    pub(super) async fn status_error(
+        &self,
+        request: &Request,
+        response: Response,
+        wants: &Wants,
+        attempts: u32,
+    ) -> Error {
+        let found = self.auth.credential(self, &wants.repository).await.ok().flatten();
+        let error = read_status_error(request, response, attempts, found.map(|f| f.origin)).await;
+        Error::Status(Box::new(error))
+    }
+}
+
+/// Reads the rest of an answer of which only the header matters, so that the connection can serve again.
+pub(super) async fn drain(response: &mut Response) {
+    // A failure costs the connection and nothing else.
+    let _ = response.read_up_to(limits::MAX_ERROR_BODY_BYTES).await;
+}
+
+/// Whether an outcome is worth another attempt, and the pause that the peer asks for.
+fn judge(outcome: &Result<Response, net::Error>) -> (net::Retry, Option<Duration>) {
+    match outcome {
+        Ok(response) => judge_status(response),
+        Err(error) => (error.retry(), None),
+    }
+}
+
+/// As above, of an answer.
+pub(super) fn judge_status(response: &Response) -> (net::Retry, Option<Duration>) {
+    (status_retry(response.status()), retry_after(response.headers(), SystemTime::now()))
+}
+
+pub(super) fn net_error(request: &Request, attempts: u32, source: net::Error) -> Error {
+    let url = RedactedUrl::new(request.url.clone());
+    match source {
+        net::Error::Cancelled => Error::Cancelled,
+        net::Error::Content(source) => Error::Content(source),
+        source => Error::Net { method: request.method.clone(), url, attempts, source: Box::new(source) },
+    }
+}
+
+async fn read_status_error(
+    request: &Request,
+    mut response: Response,
+    attempts: u32,
+    credential: Option<String>,
+) -> StatusError {
+    let content_type = response.header(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
+    // A body that does not come leaves the status, which is the news.
+    let body = response.read_up_to(limits::MAX_ERROR_BODY_BYTES).await.map(|(bytes, _)| bytes).unwrap_or_default();
+    StatusError {
+        method: request.method.clone(),
+        url: RedactedUrl::new(request.url.clone()),
+        status: response.status(),
+        complaints: complaints(&content_type, &body),
+        retry_after: retry_after(response.headers(), SystemTime::now()),
+        attempts,
+        credential,
+    }
+}
