@@ -124,15 +124,16 @@ fn judge(name: &str, facts: &ElfFacts) -> Result<Judged, Refusal> {
     }
     let judged = platform::judge(name, facts).map_err(|abi| early(refuse::no_platform(name, &abi, facts)))?;
     let late = |refusal| (Box::new(refusal), Some(judged.platform.clone()));
-    match facts.linkage {
-        Linkage::SharedLibrary | Linkage::None => return Err(late(refuse::shared_library(name, facts))),
-        Linkage::Dynamic | Linkage::DynamicPie => return Err(late(refuse::dynamic(name, facts))),
-        Linkage::Static | Linkage::StaticPie => {}
+    if matches!(facts.linkage, Linkage::SharedLibrary | Linkage::None) {
+        return Err(late(refuse::shared_library(name, facts)));
     }
     if let Some(refusal) = refuse::no_entry(name, facts) {
         return Err(late(refusal));
     }
-    Ok(judged)
+    match facts.linkage {
+        Linkage::Dynamic | Linkage::DynamicPie => Err(late(refuse::dynamic(name, facts))),
+        _ => Ok(judged),
+    }
 }
 
 fn requirements(facts: &ElfFacts, judged: &Judged) -> Vec<Requirement> {

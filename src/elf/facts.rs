@@ -32,7 +32,7 @@ pub struct ElfFacts {
     pub os_abi: OsAbi,
     /// Address of the first instruction (on 64-bit big-endian PowerPC: of its descriptor).
     pub entry: u64,
-    /// Whether the entry lies in a loaded segment.
+    /// Whether the entry lies in what is loaded from the file.
     pub entry_is_loaded: bool,
     /// Number of loaded segments.
     pub loaded_segments: usize,
@@ -82,7 +82,7 @@ impl ElfFacts {
             flags: header.flags,
             os_abi: OsAbi(header.os_abi),
             entry: header.entry,
-            entry_is_loaded: segments.holds(header.entry, false),
+            entry_is_loaded: segments.locate(header.entry).is_some(),
             loaded_segments: segments.of_type(PT_LOAD).count(),
             linkage,
             hardening: hardening::parse(&segments, dynamic.as_ref(), linkage),

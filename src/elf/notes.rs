@@ -124,7 +124,9 @@ fn properties(raw: &[u8], layout: Layout, machine: Machine, out: &mut Properties
     let pad = if layout.class == Class::Elf64 { 8 } else { 4 };
     let mut at = 0usize;
     while let (Some(kind), Some(size)) = (layout.u32(raw, at), layout.u32(raw, at + 4)) {
-        if let Some(value) = layout.u32(raw, at + 8).filter(|_| size >= 4) {
+        let end = usize::try_from(size).ok().and_then(|size| at.checked_add(8)?.checked_add(size));
+        let Some(content) = end.and_then(|end| raw.get(at + 8..end)) else { return };
+        if let Some(value) = layout.u32(content, 0) {
             match (machine, kind) {
                 (Machine::X86_64 | Machine::X86, 0xc000_0002) => {
                     out.ibt = value & 1 != 0;
@@ -142,8 +144,7 @@ fn properties(raw: &[u8], layout: Layout, machine: Machine, out: &mut Properties
                 _ => {}
             }
         }
-        let step = usize::try_from(size).ok().and_then(|size| size.checked_next_multiple_of(pad));
-        let Some(next) = step.and_then(|step| at.checked_add(8)?.checked_add(step)) else { return };
-        at = next;
+        // The fixed part alone is 8 bytes, so every step goes forward.
+        at += 8 + content.len().next_multiple_of(pad);
     }
 }

@@ -65,15 +65,6 @@ impl<'a> Segments<'a> {
         self.headers.iter().filter(move |segment| segment.p_type == kind)
     }
 
-    /// Whether `address` lies in a loaded segment (in an executable one, if asked).
-    pub fn holds(&self, address: u64, executable: bool) -> bool {
-        self.of_type(PT_LOAD).any(|segment| {
-            address >= segment.p_vaddr
-                && address - segment.p_vaddr < segment.p_memsz
-                && (!executable || segment.p_flags & PF_X != 0)
-        })
-    }
-
     /// File offset of `address` and how many bytes of the file follow there in the same segment.
     pub fn locate(&self, address: u64) -> Option<(u64, u64)> {
         self.of_type(PT_LOAD).find_map(|segment| {

@@ -128,7 +128,7 @@ fn libc_of_interpreter(path: &[u8]) -> Option<Libc> {
     let file = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
     if file.starts_with(b"ld-musl-") {
         Some(Libc::Musl)
-    } else if file.starts_with(b"ld-linux") || file.starts_with(b"ld64.so") || file == b"ld.so.1" {
+    } else if file.starts_with(b"ld-linux") || file.starts_with(b"ld64.so") || path == b"/lib/ld.so.1" {
         Some(Libc::Glibc)
     } else {
         None
