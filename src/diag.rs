@@ -104,6 +104,16 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Foreign text for people: control characters, with which a terminal can be steered, are escaped.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 /// Bytes for people: printable ASCII as it is, everything else as `\xNN` (and `\\` for the backslash).
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {

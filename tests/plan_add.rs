@@ -194,6 +194,20 @@ fn directories_of_two_sources_are_joined() {
 }
 
 #[test]
+fn the_order_of_additions_does_not_matter() {
+    let text = |specs: &mut dyn Iterator<Item = &&str>| {
+        let mut case = Case::new();
+        case.file("s/sub/x").file("t/y").file("u");
+        for spec in specs {
+            case.add(spec);
+        }
+        plan::build(&case.request).unwrap().0.to_text().unwrap()
+    };
+    let specs = ["s:/srv", "t:/srv/sub", "u:/srv/"];
+    assert_eq!(text(&mut specs.iter()), text(&mut specs.iter().rev()));
+}
+
+#[test]
 fn links_that_leave_are_refused_and_dangling_ones_told() {
     for (name, target, want) in [
         ("t/a/l", "../x", Ok(0)),
@@ -262,6 +276,8 @@ fn names_are_bytes() {
     case.file(OsStr::from_bytes(b"t/\xff\n"));
     case.add("t:/srv");
     assert_eq!(case.built().0, ["/srv 0755 0:0", "/srv/\\xff\\x0a 0644 0:0"]);
+    case.file("one").add("one:/srv/a\u{1b}[1m").file("a\u{1b}[1m").add("a\u{1b}[1m:/srv/a\u{1b}[1m");
+    assert_eq!(case.refused(), "`DIR/one` and `DIR/a\\u{1b}[1m` both land on `/srv/a\\x1b[1m`");
 }
 
 #[test]

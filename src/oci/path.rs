@@ -105,7 +105,9 @@ impl ImagePath {
 
 impl Ord for ImagePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.split(|b| *b == b'/').cmp(other.0.split(|b| *b == b'/'))
+        // A path has no NUL, so `/` can stand for it as the lowest byte.
+        let order = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        self.0.iter().map(order).cmp(other.0.iter().map(order))
     }
 }
 

@@ -9,7 +9,7 @@ use super::tree::{Claim, LayerName, Tree, directory};
 use super::{Add, AddSpec, Entry, EntryKind, Error, FileContent, findings};
 use crate::analyze::{Confidence, Reason};
 use crate::blob::FileSource;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, printable};
 use crate::oci::ImagePath;
 use crate::rootfs::walk::{Node, NodeKind};
 
@@ -22,7 +22,7 @@ pub(super) fn place(add: &Add, tree: &mut Tree, found: &mut Vec<Diagnostic>) -> 
     let (mut special, mut capabilities) = (Vec::new(), Vec::new());
     for node in &add.walked.nodes {
         let path = if node.path.is_empty() { base.clone() } else { join(spec, &base, &node.path)? };
-        let origin = format!("`{}`", node.host.display());
+        let origin = format!("`{}`", printable(&node.host.to_string_lossy()));
         if node.special.bits != 0 {
             special.push(path.as_bytes().to_vec());
         }

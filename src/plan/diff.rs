@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::view::{EntryView, PlanView};
+use crate::diag::printable;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,14 +34,6 @@ impl fmt::Display for Change {
             (None, None) => write!(f, "~ {place}"),
         }
     }
-}
-
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 /// The differences from `left` to `right`: settings first, then layers from the bottom up, each by path. Empty when

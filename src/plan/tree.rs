@@ -84,7 +84,8 @@ impl Tree {
             return Err(Error::DirectoryAttributes { path: path(), first, second });
         }
         let layer = old.layer.min(new.layer);
-        if new.claim > old.claim {
+        // Of two equal claims the smaller reason stays, so that the order of the sources does not matter.
+        if new.claim > old.claim || (new.claim == old.claim && new.entry.reason < old.entry.reason) {
             *old = new;
         }
         old.layer = layer;
@@ -110,17 +111,19 @@ impl Tree {
 
     /// Checks that nothing lies below a file or link.
     pub fn check_parents(&self) -> Result<(), Error> {
+        // What lies below a path comes directly after it.
+        let mut last: Option<&Placed> = None;
         for (path, placed) in &self.entries {
-            let above = path.ancestors().into_iter().filter_map(|above| self.entries.get(&above));
-            for other in above {
-                if !matches!(other.entry.kind, EntryKind::Directory) {
-                    return Err(Error::BelowFile {
-                        path: path.clone(),
-                        origin: placed.origin.clone(),
-                        above: other.entry.path.clone(),
-                        above_origin: other.origin.clone(),
-                    });
-                }
+            if let Some(above) = last.filter(|above| path.starts_with(&above.entry.path)) {
+                return Err(Error::BelowFile {
+                    path: path.clone(),
+                    origin: placed.origin.clone(),
+                    above: above.entry.path.clone(),
+                    above_origin: above.origin.clone(),
+                });
+            }
+            if !matches!(placed.entry.kind, EntryKind::Directory) {
+                last = Some(placed);
             }
         }
         Ok(())
@@ -131,9 +134,14 @@ impl Tree {
     pub fn into_layers(self) -> Vec<LayerPlan> {
         let layers = LayerName::ALL.into_iter().map(|layer| {
             let mut entries = BTreeMap::new();
+            let mut parent = None;
             for (path, placed) in self.entries.iter().filter(|(_, placed)| placed.layer == layer) {
-                for above in path.ancestors() {
-                    entries.entry(above.clone()).or_insert_with(|| self.directory_above(above, path));
+                // Entries of one directory follow each other, so most need no look at what is above.
+                if parent != path.parent() {
+                    for above in path.ancestors() {
+                        entries.entry(above.clone()).or_insert_with(|| self.directory_above(above, path));
+                    }
+                    parent = path.parent();
                 }
                 entries.insert(path.clone(), placed.entry.clone());
             }

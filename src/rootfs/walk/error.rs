@@ -1,13 +1,15 @@
 //! What can go wrong on the walk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::diag::printable;
 
 /// Errors of walking a tree of this machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A directory or file cannot be read.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`", show(path))]
     Read {
         /// The path.
         path: PathBuf,
@@ -16,7 +18,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A socket, device or FIFO, which an image does not carry.
-    #[error("`{}` is a {kind}; only directories, regular files and symbolic links can be added", path.display())]
+    #[error("`{}` is a {kind}; only directories, regular files and symbolic links can be added", show(path))]
     Special {
         /// The path.
         path: PathBuf,
@@ -24,7 +26,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// More entries than [`crate::limits::MAX_TREE_ENTRIES`].
-    #[error("`{}` holds more than {limit} files and directories", path.display())]
+    #[error("`{}` holds more than {limit} files and directories", show(path))]
     TooManyEntries {
         /// The tree.
         path: PathBuf,
@@ -47,4 +49,9 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
+}
+
+/// Names in a tree may be foreign.
+fn show(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
