@@ -97,8 +97,8 @@ pub enum Error {
         /// What is missing or wrong.
         reason: &'static str,
     },
-    /// A name was not given and there are several images, or none.
-    #[error("{location} holds {count} images and none is tagged `latest`")]
+    /// The name given, or none, could mean several images; or there is none at all.
+    #[error("{location} holds {count} images that could be meant")]
     Ambiguous {
         /// The store.
         location: String,

@@ -82,7 +82,12 @@ pub(super) fn copy_verified(
 }
 
 /// A source that verifies itself says so in its read error; that is a mismatch and no failure of the disk.
-fn read_failed(error: io::Error, descriptor: &Descriptor, target: &Path, location: &dyn Fn() -> String) -> Error {
+pub(super) fn read_failed(
+    error: io::Error,
+    descriptor: &Descriptor,
+    target: &Path,
+    location: &dyn Fn() -> String,
+) -> Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<blob::Error>()) {
         Some(blob::Error::Changed { actual, .. }) => {
             Error::DigestMismatch { expected: descriptor.digest.clone(), actual: actual.clone(), location: location() }
@@ -141,8 +146,7 @@ impl BlobSource for StoredRange {
         if offset > 0 {
             return Ok(Box::new(rest));
         }
-        let hasher = Some(Hasher::new(self.digest.algorithm()));
-        Ok(Box::new(VerifyingReader { inner: rest, hasher, expected: self.digest.clone() }))
+        Ok(Box::new(VerifyingReader::new(rest, &self.digest)))
     }
 
     fn identity(&self) -> Option<Identity> {
@@ -158,6 +162,23 @@ pub(super) struct VerifyingReader<R> {
     expected: Digest,
 }
 
+impl<R: Read> VerifyingReader<R> {
+    pub(super) fn new(inner: R, expected: &Digest) -> Self {
+        Self { inner, hasher: Some(Hasher::new(expected.algorithm())), expected: expected.clone() }
+    }
+
+    /// Compares the digest of all that was read; the end of the content has to be reached by then.
+    pub(super) fn check(&mut self) -> io::Result<()> {
+        match self.hasher.take().map(Hasher::finish) {
+            Some(actual) if actual != self.expected => {
+                let changed = blob::Error::Changed { expected: self.expected.clone(), actual };
+                Err(io::Error::new(io::ErrorKind::InvalidData, changed))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<R: Read> Read for VerifyingReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
@@ -165,17 +186,9 @@ impl<R: Read> Read for VerifyingReader<R> {
             if let Some(hasher) = &mut self.hasher {
                 hasher.update(&buf[..n]);
             }
-            return Ok(n);
+        } else if !buf.is_empty() {
+            self.check()?;
         }
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        match self.hasher.take().map(Hasher::finish) {
-            Some(actual) if actual != self.expected => {
-                let changed = blob::Error::Changed { expected: self.expected.clone(), actual };
-                Err(io::Error::new(io::ErrorKind::InvalidData, changed))
-            }
-            _ => Ok(0),
-        }
+        Ok(n)
     }
 }

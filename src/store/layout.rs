@@ -87,6 +87,23 @@ impl LayoutStore {
         Ok(self.read_roots()?.descriptors())
     }
 
+    /// The image meant when no name is given: the one tagged `latest`, else the only one that refers to no other.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] when there are several or none.
+    pub fn default_pointer(&self) -> Result<Pointer, Error> {
+        let mut roots = self.roots()?;
+        if roots.len() > 1 {
+            let refers = |root: &Descriptor| match self.read_manifest(root).ok().flatten().and_then(|m| m.view().ok()) {
+                Some(ManifestView::Image(image)) => image.subject.is_some(),
+                Some(ManifestView::Index(index)) => index.subject.is_some(),
+                None => false,
+            };
+            roots.retain(|root| !refers(root));
+        }
+        roots::sole(&roots, &|| self.location()).map(Pointer::Digest)
+    }
+
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.directory.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }

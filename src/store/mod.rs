@@ -2,7 +2,10 @@
 //!
 //! *Invariant:* a tag never points at something missing; what is stored under a digest has that digest.
 
+mod archive;
+mod archive_reader;
 mod copy;
+mod daemon;
 mod error;
 mod file;
 mod layout;
@@ -12,7 +15,10 @@ mod roots;
 mod tree;
 mod walk;
 
+pub use archive::{Archive, ArchiveOptions};
+pub use archive_reader::ArchiveStore;
 pub use copy::{Copied, CopyOptions, copy, put_image, put_index};
+pub use daemon::{Daemon, Loaded};
 pub use error::Error;
 pub use layout::LayoutStore;
 pub use locate::Location;

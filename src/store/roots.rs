@@ -63,8 +63,14 @@ impl Roots {
         if self.manifests.iter().any(|root| digest_of(root) == Some(descriptor.digest.to_string().as_str())) {
             return Ok(false);
         }
-        self.manifests.push(encode(descriptor)?);
+        self.push(descriptor)?;
         Ok(true)
+    }
+
+    /// Adds an entry whatever else is there.
+    pub(super) fn push(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
+        self.manifests.push(encode(descriptor)?);
+        Ok(())
     }
 
     /// Removes the roots without any annotation among `digests`: they are reachable from elsewhere.
@@ -100,6 +106,22 @@ impl Roots {
         self.absorb(std::slice::from_ref(&descriptor.digest));
         Ok(true)
     }
+}
+
+/// The image meant when no name is given: the one tagged `latest`, else the only one.
+pub(super) fn sole(roots: &[Descriptor], location: &dyn Fn() -> String) -> Result<Digest, super::Error> {
+    if let Some(latest) = roots.iter().find(|root| tag_of(root) == Some(Tag::latest())) {
+        return Ok(latest.digest.clone());
+    }
+    let mut digests: Vec<&Digest> = roots.iter().map(|root| &root.digest).collect();
+    digests.sort();
+    digests.dedup();
+    if let [only] = digests.as_slice() {
+        return Ok((*only).clone());
+    }
+    let names =
+        roots.iter().map(|root| tag_of(root).map_or_else(|| format!("@{}", root.digest), |tag| format!(":{tag}")));
+    Err(super::Error::Ambiguous { location: location(), count: digests.len(), names: names.collect() })
 }
 
 /// The tag that a root's annotations give it: written plainly, or as the end of a full name.
