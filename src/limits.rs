@@ -18,6 +18,29 @@ pub const MAX_REPOSITORY_BYTES: usize = 255;
 /// Longest path inside an image, in bytes: `PATH_MAX` of Linux, beyond which no runtime can open it.
 pub const MAX_PATH_BYTES: usize = 4096;
 
+/// Largest pax header, in bytes: the Linux limits of extended attributes (64 KiB a value and a list of names) and two
+/// paths fit several times over. Go's reader takes 1 MiB too.
+pub const MAX_TAR_PAX_BYTES: u64 = 1 << 20;
+
+/// Longest name in a GNU long name header, in bytes: [`MAX_PATH_BYTES`] and its NUL, padded to a block.
+pub const MAX_TAR_LONG_NAME_BYTES: u64 = 4608;
+
+/// Most entries of one layer's tar. Large images have some hundred thousand files.
+pub const MAX_TAR_ENTRIES: u64 = 8 << 20;
+
+/// Most headers (pax, GNU long name) in front of one entry; real archives have at most four.
+pub const MAX_TAR_EXTRA_HEADERS: usize = 16;
+
+/// Most segments of a sparse file in a tar. A map of that length takes 1 MiB.
+pub const MAX_SPARSE_SEGMENTS: usize = 64 << 10;
+
+/// Most bytes a layer unpacks to, and the largest sparse file: 1 TiB, more than any node has for images. A deflate bomb of
+/// 1 GiB reaches it.
+pub const MAX_LAYER_BYTES: u64 = 1 << 40;
+
+/// Largest window that a zstd frame may ask for, as a power of two: 128 MiB, as the `zstd` tool takes without a flag.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
 /// Most files and directories in one added tree: a million, which is ten times a large `node_modules` and keeps what
 /// the plan holds in memory below some hundred MiB.
 pub const MAX_TREE_ENTRIES: usize = 1_000_000;

@@ -5,6 +5,7 @@
 
 mod encode;
 mod error;
+mod open;
 
 mod pack;
 mod read_files;
@@ -14,5 +15,6 @@ pub mod tar;
 
 pub use encode::Codec;
 pub use error::Error;
+pub use open::LayerReader;
 pub use pack::{MAX_THREADS, PackOptions, Packed, pack, pack_with};
 pub use spool::pack_to_dir;
