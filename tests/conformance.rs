@@ -1,35 +1,23 @@
 //! The conformance suite of the OCI distribution-spec against the embedded registry, with every optional part on.
 //!
-//! The suite is a Go program (`scripts/peers.sh` builds it); without it the test prints that it skips.
+//! The suite is a Go program (`scripts/peers.sh` builds it); without it the tests print that they skip.
 
-#![expect(clippy::print_stdout, reason = "a skipped test says so, and the counts are what one wants to see")]
+#![expect(clippy::print_stdout, reason = "the counts are what one wants to see")]
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coracle::serve::{ServeOptions, Storage, Users};
 
-mod support {
-    pub mod serve;
-}
-use support::serve::{options, start};
+#[path = "support/peers.rs"]
+mod peers;
+#[path = "support/serve.rs"]
+mod registry;
 
-/// Where `scripts/peers.sh` puts the suite.
-fn suite() -> Option<PathBuf> {
-    let directory = match (std::env::var_os("CORACLE_PEERS_DIR"), std::env::var_os("XDG_CACHE_HOME")) {
-        (Some(directory), _) => PathBuf::from(directory),
-        (None, Some(cache)) => Path::new(&cache).join("coracle/peers"),
-        (None, None) => Path::new(&std::env::var_os("HOME")?).join(".cache/coracle/peers"),
-    };
-    Some(directory.join("bin/conformance")).filter(|path| path.is_file())
-}
+use registry::{options, start};
 
 /// Runs the suite and demands that every test passes: none fails, none is skipped, none is disabled but those named.
 fn check(name: &str, mut serve: ServeOptions, disabled: u64, settings: &[(&str, &str)]) {
-    let Some(suite) = suite() else {
-        println!("skipped: peer conformance absent");
-        return;
-    };
+    let Some(suite) = peers::find("conformance") else { return };
     let users = serve.users.is_some();
     serve.limits.uploads = 64;
     let server = start(serve);
