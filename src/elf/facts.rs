@@ -69,7 +69,7 @@ impl ElfFacts {
         let sections = Sections::parse(bytes, &header);
         let interpreter = read_interpreter(&segments);
         let dynamic = dynamic::parse(&segments, header.layout)?;
-        let notes = notes::parse(&segments, header.layout, header.machine);
+        let notes = notes::parse(&segments, &sections, header.layout, header.machine);
         let object_type = ObjectType::from_code(header.object_type);
         let linkage = linkage(object_type, interpreter.is_some(), dynamic.as_ref(), header.entry);
         let toolchain =

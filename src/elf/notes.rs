@@ -1,9 +1,10 @@
-//! Notes, from `PT_NOTE` segments only.
+//! Notes, from `PT_NOTE` segments; the build id also from its section, best effort.
 
 use goblin::elf::program_header::PT_NOTE;
 use serde::Serialize;
 
 use super::header::Layout;
+use super::sections::Sections;
 use super::segments::Segments;
 use super::{Class, Machine, Name};
 use crate::limits::{MAX_NOTE_SEGMENT_BYTES, MAX_NOTES};
@@ -82,7 +83,22 @@ fn one<'a>(raw: &'a [u8], layout: Layout, align: usize, at: &mut usize) -> Optio
     Some(Note { owner, kind, content })
 }
 
-pub(super) fn parse(segments: &Segments<'_>, layout: Layout, machine: Machine) -> Notes {
+pub(super) fn parse(segments: &Segments<'_>, sections: &Sections<'_>, layout: Layout, machine: Machine) -> Notes {
+    let mut out = from_segments(segments, layout, machine);
+    // The Go linker leaves this note out of its note segment.
+    let section = sections.named(b".note.gnu.build-id").filter(|_| out.build_id.is_none());
+    if let Some(raw) = section.and_then(|section| sections.content(section)) {
+        let found = split(&raw, layout, 4);
+        out.build_id = found.iter().find(|note| (note.owner, note.kind) == (b"GNU", 3)).map(|note| hex(note.content));
+    }
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_segments(segments: &Segments<'_>, layout: Layout, machine: Machine) -> Notes {
     let mut out = Notes::default();
     let mut left = MAX_NOTES;
     for segment in segments.of_type(PT_NOTE) {
@@ -109,7 +125,7 @@ fn take(note: &Note<'_>, layout: Layout, machine: Machine, out: &mut Notes) {
                 out.abi_tag = Some(AbiTag { os, kernel: [a, b, c] });
             }
         }
-        (b"GNU", 3) => out.build_id = Some(note.content.iter().map(|b| format!("{b:02x}")).collect()),
+        (b"GNU", 3) => out.build_id = Some(hex(note.content)),
         (b"GNU", 5) => properties(note.content, layout, machine, &mut out.properties),
         (b"Go", 4) => out.go_build_id = Some(Name::new(note.content)),
         (b"FreeBSD" | b"NetBSD" | b"OpenBSD" | b"DragonFly", 1) => out.system = Some(Name::new(note.owner)),

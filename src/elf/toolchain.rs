@@ -14,7 +14,7 @@ const NSS_PATTERN: &[u8] = b"libnss_%s.so%s";
 const NSS_PATTERN_OLD: &[u8] = b"libnss_";
 /// The loader cache that glibc's `dlopen` reads.
 const GLIBC_CACHE: &[u8] = b"glibc-ld.so.cache1.1";
-/// musl's text for an unknown error number.
+/// musl's text for an unknown error number, linked wherever an error can be told.
 const MUSL_ERROR: &[u8] = b"No error information\0";
 /// Where the paths of Rust's own sources begin.
 const RUST_SOURCES: &[u8] = b"/rustc/";
