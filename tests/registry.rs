@@ -1,7 +1,15 @@
 //! The registry client: against real registries and clients, and against registries that misbehave.
 
+#[path = "registry/auth.rs"]
+mod auth;
+#[path = "support/auth_server.rs"]
+mod auth_server;
+#[path = "registry/faults.rs"]
+mod faults;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "registry/quirks.rs"]
+mod quirks;
 #[path = "registry/peers.rs"]
 mod real;
 #[path = "support/registry_client.rs"]
@@ -10,3 +18,5 @@ mod registry_client;
 mod registry_peer;
 #[path = "registry/sample.rs"]
 mod sample;
+#[path = "support/scripted.rs"]
+mod scripted;

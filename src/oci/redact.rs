@@ -64,16 +64,14 @@ impl fmt::Display for RedactedUrl {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        if url.query().is_some() {
-            let pairs: Vec<(String, String)> = url
-                .query_pairs()
-                .map(|(key, value)| {
-                    let shown = SHOWN.contains(&key.as_ref());
-                    (key.clone().into_owned(), if shown { value.into_owned() } else { "REDACTED".to_owned() })
-                })
-                .collect();
-            url.query_pairs_mut().clear().extend_pairs(pairs);
-        }
+        let query = url.query().map(|query| {
+            let show = |pair: &str| {
+                let (key, _) = pair.split_once('=').unwrap_or((pair, ""));
+                if pair.is_empty() || SHOWN.contains(&key) { pair.to_owned() } else { format!("{key}=REDACTED") }
+            };
+            query.split('&').map(show).collect::<Vec<_>>().join("&")
+        });
+        url.set_query(query.as_deref());
         write!(f, "{url}")
     }
 }

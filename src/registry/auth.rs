@@ -187,7 +187,7 @@ async fn fetch(
 ) -> Result<Token, Error> {
     let outcome = async {
         if let Some(Found { credential: Credential::Identity { token: refresh, .. }, .. }) = found {
-            match ask(host, token::refresh_request(service, scopes, refresh)).await {
+            match ask(host, token::refresh_request(service, scopes, refresh), found).await {
                 // Services without OAuth2 take the token as a password.
                 Err(error)
                     if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::METHOD_NOT_ALLOWED) => {}
@@ -195,7 +195,7 @@ async fn fetch(
             }
         }
         let basic = found.and_then(|f| token::basic_of(&f.credential));
-        ask(host, token::get_request(service, scopes, basic)).await
+        ask(host, token::get_request(service, scopes, basic), found).await
     };
     outcome.await.map_err(|source| {
         let scope: Vec<&str> = scopes.iter().map(String::as_str).collect();
@@ -208,8 +208,8 @@ async fn fetch(
     })
 }
 
-async fn ask(host: &Host, request: Request) -> Result<Token, Error> {
-    let mut response = host.send_plain(request).await?;
+async fn ask(host: &Host, request: Request, found: Option<&Found>) -> Result<Token, Error> {
+    let mut response = host.send_plain(request, found.map(|f| f.origin.as_str())).await?;
     let bytes = response.bytes(limits::MAX_TOKEN_BYTES).await?;
     token::parse(&bytes)
 }

@@ -19,7 +19,7 @@ use crate::observe::Event;
 use crate::oci::{Descriptor, Digest, DigestWriter, RedactedUrl};
 
 /// Pieces that wait between the socket and the disk. The transport's own pieces reach some hundred KiB.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 1;
 
 /// An attempt that moved this much counts as progress, after which attempts are counted anew. Each such stretch costs
 /// the peer as much as us, so that a peer which cuts again and again cannot hold us for long on a small blob.
@@ -88,11 +88,24 @@ pub(super) async fn fetch(
     let mut call = Call::new(Method::GET, url, Wants::pull(repository));
     call.once = true;
     let mut spool = Spool::open(directory, descriptor);
+    let outcome = receive_all(host, &mut call, descriptor, &mut spool).await;
+    // Awaited in either case: when this returns an error, its file is gone.
+    let written = spool.finish().await;
+    outcome?;
+    let written = written?;
+    if written.digest != descriptor.digest {
+        let (expected, actual) = (descriptor.digest.clone(), written.digest);
+        return Err(Error::DigestMismatch { url: shown, expected, actual });
+    }
+    Ok(Blob::new(descriptor.clone(), Arc::new(SealedFile::new(written.path))))
+}
+
+async fn receive_all(host: &Host, call: &mut Call, descriptor: &Descriptor, spool: &mut Spool) -> Result<(), Error> {
     let mut failures = 0u32;
     loop {
         let before = spool.received;
-        let (retry, asked, error) = match attempt(host, &mut call, descriptor, &mut spool, directory).await? {
-            Attempt::Done => break,
+        let (retry, asked, error) = match attempt(host, call, descriptor, spool).await? {
+            Attempt::Done => return Ok(()),
             Attempt::Answer(response, retry, asked) => {
                 let error = host.status_error(&call.request, response, &call.wants, failures + 1).await;
                 (retry, asked, error)
@@ -105,12 +118,6 @@ pub(super) async fn fetch(
             None => return Err(error),
         }
     }
-    let written = spool.finish().await?;
-    if written.digest != descriptor.digest {
-        let (expected, actual) = (descriptor.digest.clone(), written.digest);
-        return Err(Error::DigestMismatch { url: shown, expected, actual });
-    }
-    Ok(Blob::new(descriptor.clone(), Arc::new(SealedFile::new(written.path))))
 }
 
 enum Attempt {
@@ -119,13 +126,7 @@ enum Attempt {
     Cut(net::Error),
 }
 
-async fn attempt(
-    host: &Host,
-    call: &mut Call,
-    descriptor: &Descriptor,
-    spool: &mut Spool,
-    directory: &Path,
-) -> Result<Attempt, Error> {
+async fn attempt(host: &Host, call: &mut Call, descriptor: &Descriptor, spool: &mut Spool) -> Result<Attempt, Error> {
     call.request.headers.remove(header::RANGE);
     if spool.received > 0 {
         let range = header::HeaderValue::from_str(&format!("bytes={}-", spool.received));
@@ -142,7 +143,9 @@ async fn attempt(
         StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(spool.received) => {}
         // The registry ignores ranges, or the range does not fit: from the beginning.
         StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if spool.received > 0 => {
-            *spool = Spool::open(directory, descriptor);
+            let fresh = Spool::open(&spool.directory, descriptor);
+            // What the old one has to say matters no more.
+            let _ = std::mem::replace(spool, fresh).finish().await;
             if response.status() != StatusCode::OK {
                 let source = "the range asked for was refused".into();
                 return Ok(Attempt::Cut(net::Error::Cut { host: host.name.clone(), source }));

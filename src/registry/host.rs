@@ -49,11 +49,13 @@ pub(super) struct Call {
     pub(super) wants: Wants,
     /// Whether the caller repeats the operation itself, so that this call makes one attempt only.
     pub(super) once: bool,
+    /// Whether it is sent even after the user wants to stop: what cleans up behind us.
+    pub(super) cleanup: bool,
 }
 
 impl Call {
     pub(super) fn new(method: Method, url: Url, wants: Wants) -> Self {
-        Self { request: Request::new(method, url), wants, once: false }
+        Self { request: Request::new(method, url), wants, once: false, cleanup: false }
     }
 }
 
@@ -127,7 +129,7 @@ impl Host {
             };
             let mut request = call.request.clone();
             request.authorization.clone_from(&grant.header);
-            let mut outcome = self.send(&request).await;
+            let mut outcome = if call.cleanup { self.client.send(&request).await } else { self.send(&request).await };
             if let Ok(response) = &mut outcome
                 && response.status() == StatusCode::UNAUTHORIZED
                 && self.is_own(response.url())
@@ -197,7 +199,7 @@ impl Host {
     }
 
     /// A call to a token service: its own authorization, no challenges, success expected.
-    pub(super) async fn send_plain(&self, request: Request) -> Result<Response, Error> {
+    pub(super) async fn send_plain(&self, request: Request, credential: Option<&str>) -> Result<Response, Error> {
         let mut failures = 0u32;
         loop {
             let outcome = self.send(&request).await;
@@ -207,7 +209,7 @@ impl Host {
                 (Ok(response), _) if response.status().is_success() => return Ok(response),
                 (_, Some(pause)) => tokio::time::sleep(pause).await,
                 (Ok(response), None) => {
-                    let error = read_status_error(&request, response, failures, None).await;
+                    let error = read_status_error(&request, response, failures, credential.map(str::to_owned)).await;
                     return Err(Error::Status(Box::new(error)));
                 }
                 (Err(source), None) => return Err(net_error(&request, failures, source)),

@@ -269,7 +269,7 @@ impl Upload<'_> {
     async fn cancel(&self, session: &Session) {
         let mut call = Call::new(Method::DELETE, session.url.clone(), self.wants());
         call.request.reach = session.reach;
-        call.once = true;
+        (call.once, call.cleanup) = (true, true);
         let _ = self.host.call(&call).await;
     }
 }

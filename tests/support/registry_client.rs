@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coracle::net::{Environment, HttpClient, Options, RetryPolicy};
@@ -21,22 +21,52 @@ pub fn quick() -> RetryPolicy {
 #[derive(Debug, Default)]
 pub struct Watch {
     advanced: AtomicU64,
+    messages: Mutex<Vec<String>>,
+    stop: AtomicBool,
 }
 
 impl Observer for Watch {
     fn event(&self, event: Event<'_>) {
-        if let Event::Advance { bytes, .. } = event {
-            self.advanced.fetch_add(bytes, Ordering::Relaxed);
+        match event {
+            Event::Advance { bytes, .. } => {
+                self.advanced.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Event::Message { text } => self.messages.lock().unwrap().push(text.to_owned()),
+            _ => {}
         }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }
 
 impl Watch {
     /// A client and its observer.
     pub fn client(credentials: CredentialChain, spool: &Path) -> (Registry, Arc<Self>) {
+        Self::client_in(Environment::default(), Options::default(), credentials, spool)
+    }
+
+    /// The same in other surroundings.
+    pub fn client_in(
+        environment: Environment,
+        options: Options,
+        credentials: CredentialChain,
+        spool: &Path,
+    ) -> (Registry, Arc<Self>) {
         let watch = Arc::new(Self::default());
-        let client = HttpClient::new(Environment::default(), Options::default(), Arc::clone(&watch) as _).unwrap();
+        let client = HttpClient::new(environment, options, Arc::clone(&watch) as _).unwrap();
         (Registry::with_policy(client, Arc::new(credentials), spool, quick()), watch)
+    }
+
+    /// Messages told.
+    pub fn messages(&self) -> Vec<String> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    /// Stops the work.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Bytes moved.
