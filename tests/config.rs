@@ -24,6 +24,10 @@ impl Case {
         let file = self.path("coracle.yaml");
         std::fs::write(&file, yaml).unwrap();
         let settings = config::load(&file).and_then(|parsed| parsed.resolve(&file));
+        if let Err(error) = &settings {
+            // What is already said must not be said again as a cause.
+            assert!(std::error::Error::source(error).is_none(), "{error}");
+        }
         settings.map_err(|error| error.to_string().replace(self.0.path().to_str().unwrap(), "DIR"))
     }
 }

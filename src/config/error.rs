@@ -52,14 +52,14 @@ pub enum Error {
         hint: String,
     },
     /// A value that the planner does not take.
-    #[error("`{}`, `{key}`: {source}", file.display())]
+    #[error("`{}`, `{key}`: {reason}", file.display())]
     Value {
         /// The file.
         file: PathBuf,
         /// Where in the file, for example `add[0].mode`.
         key: String,
-        /// What is wrong with it; part of the message, so no source in the sense of [`std::error::Error::source`].
-        source: Box<crate::plan::Error>,
+        /// What is wrong with it. Part of the message, and so no source of the error.
+        reason: Box<crate::plan::Error>,
     },
     /// A value that is not a reference or platform.
     #[error("`{}`, `{key}`: {reason}", file.display())]

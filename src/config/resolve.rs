@@ -113,8 +113,8 @@ impl<'a> Scope<'a> {
         Ok(Self { file, directory, real })
     }
 
-    fn value(&self, key: &str, source: plan::Error) -> Error {
-        Error::Value { file: self.file.to_owned(), key: key.to_owned(), source: Box::new(source) }
+    fn value(&self, key: &str, reason: plan::Error) -> Error {
+        Error::Value { file: self.file.to_owned(), key: key.to_owned(), reason: Box::new(reason) }
     }
 
     fn incomplete(&self, key: &str, reason: &'static str) -> Error {
