@@ -109,12 +109,12 @@ pub const MAX_SMALL_SECTION_BYTES: u64 = 64 << 10;
 /// Largest Go module information read, in bytes. A program with a thousand dependencies has about 100 KiB.
 pub const MAX_GO_BUILD_INFO_BYTES: u64 = 1 << 20;
 
-/// How much of one file is searched for the marks of a toolchain, in bytes. The marks stand in read-only data, which
-/// comes early; the bound keeps a 1 GiB program from being read twice.
-pub const MAX_ELF_SCAN_BYTES: u64 = 32 << 20;
+/// How much of one file is searched for one set of marks of a toolchain, in bytes: enough for all but programs that embed
+/// large data, and of those the two ends of the constants, where the marks of the program and of its libraries stand.
+pub const MAX_ELF_SCAN_BYTES: u64 = 8 << 20;
 
-/// How much is read at once while searching, in bytes.
-pub const ELF_SCAN_WINDOW_BYTES: usize = 256 << 10;
+/// How much is read at once while searching, in bytes: below the size from which allocators map each window anew.
+pub const ELF_SCAN_WINDOW_BYTES: usize = 64 << 10;
 
 /// How much of the beginning of a file tells what kind it is, in bytes.
 pub const FILE_KIND_BYTES: usize = 512;

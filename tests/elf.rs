@@ -268,12 +268,15 @@ fn marks_of_toolchains() {
         let got = facts(&maker).toolchain;
         assert_eq!((got.language, got.libc, got.nss), (language, libc, nss), "{maker:?}");
     }
-    // A mark across two windows of the search, and one beyond what is searched.
-    let far = |distance: usize| facts(&base().payload(&vec![b'x'; distance]).payload(rust)).toolchain.language;
-    for distance in (256 << 10) - 300..(256 << 10) - 100 {
-        assert_eq!(far(distance), Some(Language::Rust), "{distance}");
+    // A mark across two windows of the search, and one that both ends of the constants are too far from.
+    let far = |before: usize, behind: usize| {
+        facts(&base().payload(&vec![b'x'; before]).payload(rust).payload(&vec![b'x'; behind])).toolchain.language
+    };
+    for distance in (64 << 10) - 300..(64 << 10) - 100 {
+        assert_eq!(far(distance, 0), Some(Language::Rust), "{distance}");
     }
-    assert_eq!(far(33 << 20), None);
+    assert_eq!((far(20 << 20, 0), far(0, 20 << 20)), (Some(Language::Rust), Some(Language::Rust)));
+    assert_eq!(far(10 << 20, 10 << 20), None);
 }
 
 #[test]

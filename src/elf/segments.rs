@@ -98,31 +98,30 @@ impl<'a> Segments<'a> {
     }
 
     /// Looks for all `needles` in the loaded data and says which are there, and where (file offset of the first).
-    /// `order` gives a segment its turn, or leaves it out. Bounded by [`MAX_ELF_SCAN_BYTES`].
+    /// `order` gives a segment its turn, or leaves it out. Bounded by [`MAX_ELF_SCAN_BYTES`]; of a segment that is larger
+    /// both ends are searched.
     pub fn search(&self, needles: &[&[u8]], order: fn(&ProgramHeader) -> Option<u8>) -> Vec<Option<u64>> {
         let finders: Vec<_> = needles.iter().map(memchr::memmem::Finder::new).collect();
-        let overlap = needles.iter().copied().map(<[u8]>::len).max().unwrap_or(1).saturating_sub(1);
+        let overlap = needles.iter().copied().map(<[u8]>::len).max().unwrap_or(1).saturating_sub(1) as u64;
         let mut found = vec![None; needles.len()];
         let mut turns: Vec<(u8, u64, u64)> =
             self.of_type(PT_LOAD).filter_map(|s| Some((order(s)?, s.p_offset, s.p_filesz))).collect();
         turns.sort_unstable();
         let mut budget = MAX_ELF_SCAN_BYTES;
         for (_, start, size) in turns {
-            let end = start.saturating_add(size.min(budget));
-            budget -= end.saturating_sub(start).min(budget);
-            let mut at = start;
-            while at < end && found.iter().any(Option::is_none) {
-                let len = (end - at).min(ELF_SCAN_WINDOW_BYTES as u64);
-                let Some(window) = usize::try_from(len).ok().and_then(|len| self.bytes.read_at(at, len)) else { break };
-                for (finder, place) in finders.iter().zip(&mut found) {
-                    if place.is_none() {
+            let Some(end) = start.checked_add(size) else { continue };
+            let (head, tail) = if size <= budget { (size, 0) } else { (budget / 2, budget / 2) };
+            budget -= head + tail;
+            for (mut at, end) in [(start, start + head), (end - tail, end)] {
+                while at < end && found.iter().any(Option::is_none) {
+                    let len = (end - at).min(ELF_SCAN_WINDOW_BYTES as u64);
+                    let window = usize::try_from(len).ok().and_then(|len| self.bytes.read_at(at, len));
+                    let Some(window) = window else { break };
+                    for (finder, place) in finders.iter().zip(&mut found).filter(|(_, place)| place.is_none()) {
                         *place = finder.find(&window).map(|inner| at + inner as u64);
                     }
+                    at += if at + len == end { len } else { (len - overlap).max(1) };
                 }
-                if at + len == end {
-                    break;
-                }
-                at += (len - overlap as u64).max(1);
             }
         }
         found

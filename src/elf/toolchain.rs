@@ -8,10 +8,8 @@ use super::notes::Notes;
 use super::sections::Sections;
 use super::segments::{Segments, constants_first};
 
-/// The name pattern by which glibc loads its name service modules, also from static programs.
-const NSS_PATTERN: &[u8] = b"libnss_%s.so%s";
-/// Static programs of older glibc versions have the pattern without the second part.
-const NSS_PATTERN_OLD: &[u8] = b"libnss_";
+/// How the names of glibc's name service modules begin, which it loads at run time, also into static programs.
+const NSS_MODULES: &[u8] = b"libnss_";
 /// The loader cache that glibc's `dlopen` reads.
 const GLIBC_CACHE: &[u8] = b"glibc-ld.so.cache1.1";
 /// musl's text for an unknown error number, linked wherever an error can be told.
@@ -104,21 +102,26 @@ pub(super) fn parse(
     out
 }
 
+/// Looks only for marks that could still tell something: each one costs a pass over what is searched.
 fn search(segments: &Segments<'_>, notes: &Notes, out: &mut Toolchain) {
     let glibc_note = notes.abi_tag.is_some_and(|tag| tag.os == 0);
-    let needles = [MUSL_ERROR, RUST_SOURCES, RUST_PANIC, ZIG_PANIC, GLIBC_CACHE, NSS_PATTERN, NSS_PATTERN_OLD];
+    let mut needles: Vec<&[u8]> = vec![NSS_MODULES];
+    if !glibc_note {
+        needles.extend([MUSL_ERROR, GLIBC_CACHE]);
+    }
+    if out.language.is_none() {
+        needles.extend([RUST_PANIC, RUST_SOURCES, ZIG_PANIC]);
+    }
     let found = segments.search(&needles, constants_first);
     let has = |needle: &[u8]| needles.iter().zip(&found).any(|(n, at)| *n == needle && at.is_some());
-    if out.language.is_none() {
-        if has(RUST_PANIC) || has(RUST_SOURCES) {
-            out.language = Some(Language::Rust);
-        } else if has(ZIG_PANIC) {
-            out.language = Some(Language::Zig);
-        }
+    if has(RUST_PANIC) || has(RUST_SOURCES) {
+        out.language = Some(Language::Rust);
+    } else if has(ZIG_PANIC) {
+        out.language = Some(Language::Zig);
     }
     if glibc_note || has(GLIBC_CACHE) {
         out.libc = Some(Libc::Glibc);
-        out.nss = has(NSS_PATTERN) || has(NSS_PATTERN_OLD);
+        out.nss = has(NSS_MODULES);
     } else if has(MUSL_ERROR) {
         out.libc = Some(Libc::Musl);
     }
