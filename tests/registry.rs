@@ -4,10 +4,16 @@
 mod auth;
 #[path = "support/auth_server.rs"]
 mod auth_server;
+#[path = "registry/cuts.rs"]
+mod cuts;
 #[path = "registry/faults.rs"]
 mod faults;
+#[path = "registry/helpers.rs"]
+mod helpers;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "registry/quirks.rs"]
 mod quirks;
 #[path = "registry/peers.rs"]
@@ -20,3 +26,5 @@ mod registry_peer;
 mod sample;
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "registry/tls.rs"]
+mod tls;

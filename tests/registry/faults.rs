@@ -142,6 +142,13 @@ async fn refusals_of_a_push_word_for_word() {
         ("POST", Answer::Close, "`POST http://HOST/v2/a/blobs/uploads/` failed after 6 attempts\ncaused by: the connection to `HOST` was cut\ncaused by: connection closed before message completed".to_owned()),
         ("POST", Answer::new(202, ""), "the answer to `POST http://HOST/v2/a/blobs/uploads/` lacks the header `Location`".to_owned()),
         ("PUT", error(400, "DIGEST_INVALID", "provided digest did not match"), format!("`PUT {upload}` was answered `400 Bad Request`: DIGEST_INVALID: provided digest did not match")),
+        (
+            "POST",
+            Answer::new(202, "").with("Location", "http://169.254.169.254/x"),
+            "`PUT http://169.254.169.254/x?digest=DIGEST` failed\ncaused by: refused to go to `169.254.169.254` \
+             (169.254.169.254, a link-local address), which only the peer named"
+                .to_owned(),
+        ),
         ("PUT", digest_header, String::new()),
     ] {
         let (got, _) = refusal(move |seen| seen.method == method, answer, false).await;

@@ -13,13 +13,12 @@ use crate::registry_client::{Watch, client_with, reference, report};
 use crate::sample::{push, sample};
 use crate::scripted::{Answer, Scripted, error};
 
+/// A blob of so many bytes.
 fn noise(bytes: usize) -> Blob {
-    let mut state = 1u32;
-    let content = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    });
-    Blob::from_bytes(media_type::OCI_LAYER, content.take(bytes).collect())
+    let pattern: Vec<u8> = (0..4099u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let mut content = pattern.repeat(bytes / pattern.len() + 1);
+    content.truncate(bytes);
+    Blob::from_bytes(media_type::OCI_LAYER, content)
 }
 
 /// Methods of all requests so far, in order.
