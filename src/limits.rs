@@ -212,3 +212,15 @@ pub const MAX_LIST_ENTRIES: usize = 1_000_000;
 /// Smallest and largest part of a chunked upload. Amazon ECR wants at least 5 MiB but for the last, others ask with
 /// `OCI-Chunk-Min-Length`; a registry that asks for more than a GiB is not taken seriously.
 pub const MAX_CHUNK_BYTES: u64 = 1 << 30;
+/// Most findings of one code that a validation keeps; the rest is counted. A hostile layer could make a million.
+pub const MAX_FINDINGS_PER_CODE: usize = 50;
+
+/// Most bytes that one layer unpacks to while it is validated: twice the largest model images.
+pub const MAX_UNPACKED_LAYER_BYTES: u64 = 256 << 30;
+
+/// Most unpacked bytes per stored byte while a layer is validated. Deflate cannot give more than 1032; a zstd stream
+/// beyond it is a bomb.
+pub const MAX_UNPACK_RATIO: u64 = 1040;
+
+/// Unpacked bytes that every layer may have whatever its ratio: small zstd layers of zeros are no attack.
+pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;

@@ -7,11 +7,13 @@ use std::path::Path;
 
 #[path = "../fuzz/fuzz_targets/elf.rs"]
 mod elf;
+#[path = "../fuzz/fuzz_targets/manifest.rs"]
+mod manifest;
 
 /// Name of a target and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: &[Target] = &[("elf", elf::run)];
+const TARGETS: &[Target] = &[("elf", elf::run), ("manifest", manifest::run)];
 
 fn names(dir: &str) -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(dir);

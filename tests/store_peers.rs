@@ -5,15 +5,17 @@ mod images;
 #[path = "support/peers.rs"]
 mod peers;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command};
 
+use coracle::diag::Severity;
 use coracle::image::{Image, Index};
+use coracle::observe::silent;
 use coracle::oci::{Annotations, ImageConfig, ManifestView};
 use coracle::store::{
     Archive, ArchiveOptions, ArchiveStore, CopyOptions, Daemon, LayoutStore, Loaded, MemoryStore, Pointer, Store, copy,
-    put_image, put_index,
+    put_image, put_index, validate,
 };
 
 const NAME: &str = "localhost:5000/team/app:v1";
@@ -105,6 +107,38 @@ async fn umoci_unpacks_a_layout() {
     assert_eq!(std::fs::read_to_string(bundle.join("rootfs/app/hello")).unwrap(), "#!amd64 ");
 }
 
+#[tokio::test]
+async fn what_umoci_makes_is_valid() {
+    let Some(umoci) = peers::find("umoci") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let layout = dir.path().join("layout");
+    let image = format!("{}:v1", layout.display());
+    let umoci = |args: &[&str]| run(Command::new(&umoci).args(args));
+    umoci(&["init", "--layout", layout.to_str().unwrap()]);
+    umoci(&["new", "--image", &image]);
+    for (round, files) in [["bin/tool", "etc/old", "etc/kept"], ["bin/other", "etc/new", "opt/x"]].iter().enumerate() {
+        let bundle = dir.path().join(format!("bundle{round}"));
+        umoci(&["unpack", "--rootless", "--image", &image, bundle.to_str().unwrap()]);
+        for file in files {
+            let path = bundle.join("rootfs").join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, file).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        if round > 0 {
+            // Leaves a whiteout in the second layer.
+            std::fs::remove_file(bundle.join("rootfs/etc/old")).unwrap();
+        }
+        umoci(&["repack", "--image", &image, bundle.to_str().unwrap()]);
+    }
+    umoci(&["config", "--image", &image, "--config.entrypoint", "/bin/tool", "--config.user", "65532"]);
+    let store = LayoutStore::open(&layout).unwrap();
+    let report = validate(&store, &Pointer::Tag("v1".parse().unwrap()), silent()).await.unwrap();
+    assert_eq!((report.images, report.layers), (1, 2));
+    let seen: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    assert!(report.is_free_of(Severity::Warning), "{seen:#?}");
+}
+
 /// podman with all its state below `dir`.
 fn podman(program: &Path, dir: &Path) -> Command {
     let mut command = Command::new(program);
@@ -161,4 +195,115 @@ async fn a_daemon_loads_an_image_once() {
     assert_eq!(second, Loaded { id: id.clone(), existed: true });
     let names = run(podman(&program, dir.path()).args(["images", "--format", "{{.Repository}}:{{.Tag}}"]));
     assert!(names.contains(NAME) && names.contains("localhost/again:v2"), "{names}");
+}
+
+/// Daemons need root; elsewhere their tests say so and pass.
+fn root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "skipped: the daemon needs root").unwrap();
+    }
+    root
+}
+
+#[tokio::test]
+async fn containerd_imports_an_archive() {
+    let (Some(containerd), Some(ctr)) = (peers::find("containerd"), peers::find("ctr")) else { return };
+    if !root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let config = format!(
+        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
+        at("root"),
+        at("state"),
+        at("c.sock")
+    );
+    std::fs::write(at("config.toml"), config).unwrap();
+    let log = std::fs::File::create(at("log")).unwrap();
+    let daemon = Command::new(containerd).args(["--config", &at("config.toml")]).stderr(log).spawn().unwrap();
+    let _daemon = Service(daemon);
+    let ctr = || {
+        let mut command = Command::new(&ctr);
+        command.args(["--address", &at("c.sock")]);
+        command
+    };
+    let ready = || ctr().args(["--timeout", "1s", "version"]).output().unwrap().status.success();
+    assert!((0..200).any(|_| ready()), "{}", std::fs::read_to_string(at("log")).unwrap());
+    let tar = dir.path().join("image.tar");
+    let index = Index::assemble(pair(), Annotations::new()).unwrap();
+    archive(&index, &tar).await;
+    run(ctr().args(["images", "import", "--all-platforms", "--digests", "--snapshotter", "native"]).arg(&tar));
+    let images = run(ctr().args(["images", "ls"]));
+    let line = images.lines().find(|line| line.starts_with(NAME)).unwrap_or_else(|| panic!("{images}"));
+    assert!(line.contains(&index.manifest().digest().to_string()), "{line}");
+    assert!(line.contains("linux/amd64,linux/arm64"), "{line}");
+}
+
+#[tokio::test]
+async fn docker_loads_an_archive_and_through_its_socket() {
+    let (Some(dockerd), Some(_)) = (peers::find("dockerd"), peers::find("containerd")) else { return };
+    if !root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let socket = dir.path().join("d.sock");
+    let log = std::fs::File::create(at("log")).unwrap();
+    let daemon = Command::new(dockerd)
+        .args([
+            "--host",
+            &format!("unix://{}", socket.display()),
+            "--data-root",
+            &at("data"),
+            "--exec-root",
+            &at("exec"),
+        ])
+        .args(["--pidfile", &at("pid"), "--storage-driver", "vfs", "--bridge", "none", "--iptables=false"])
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut daemon = Service(daemon);
+    let ping = |path: &str| {
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    // Until the socket is there each attempt starts a process, which takes a moment.
+    let up = (0..20_000).any(|_| {
+        let answered = ping("/_ping").is_some_and(|answer| answer.contains("200"));
+        assert!(daemon.0.try_wait().unwrap().is_none(), "{}", std::fs::read_to_string(at("log")).unwrap());
+        answered || run(&mut Command::new("true")) == "never"
+    });
+    assert!(up, "{}", std::fs::read_to_string(at("log")).unwrap());
+    let store = MemoryStore::new();
+    let index = Index::assemble(pair(), Annotations::new()).unwrap();
+    put_index(&store, &index, &CopyOptions::default()).await.unwrap();
+    let pointer = Pointer::Digest(index.manifest().digest().clone());
+    let client = Daemon::at(&socket);
+    let first = client.load(&store, &pointer, &named()).await.unwrap();
+    let inspected = ping(&format!("/images/{NAME}/json")).unwrap();
+    let answer = inspected.split_once("\r\n\r\n").unwrap().1;
+    assert!(answer.contains(&first.id.to_string()), "{inspected}");
+    assert!(!first.existed && client.load(&store, &pointer, &named()).await.unwrap().existed);
+    let zstd = client.load(&store, &Pointer::Digest(first.id), &named()).await;
+    assert!(zstd.is_err(), "a config is no image");
+    // It ends by itself when asked, and unmounts what it has mounted.
+    run(Command::new("kill").arg(daemon.0.id().to_string()));
+    daemon.0.wait().unwrap();
+}
+
+#[tokio::test]
+async fn crane_validates_an_archive() {
+    let Some(crane) = peers::find("crane") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let tar = dir.path().join("image.tar");
+    archive(&Index::assemble(vec![images::image("amd64", "")], Annotations::new()).unwrap(), &tar).await;
+    run(Command::new(&crane).args(["validate", "--tarball"]).arg(&tar));
 }

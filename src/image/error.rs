@@ -25,6 +25,9 @@ pub enum Error {
     /// Two images of one index are for one platform, and a client could reach only the first.
     #[error("two images of the index are for platform `{0}`")]
     DuplicatePlatform(Platform),
+    /// The observer asked to stop.
+    #[error("stopped before it was done")]
+    Cancelled,
     /// An index of nothing.
     #[error("an index needs at least one image")]
     EmptyIndex,

@@ -5,6 +5,7 @@
 mod assemble;
 mod error;
 mod source;
+pub mod validate;
 
 pub use crate::oci::rfc3339;
 pub use assemble::{AUTHOR, Image, Index};

@@ -4,6 +4,7 @@
 
 mod archive;
 mod archive_reader;
+mod cache;
 mod copy;
 mod daemon;
 mod error;
@@ -12,17 +13,20 @@ mod layout;
 mod locate;
 mod memory;
 mod roots;
+mod spooled;
 mod tree;
 mod walk;
 
 pub use archive::{Archive, ArchiveOptions};
 pub use archive_reader::ArchiveStore;
+pub use cache::{BuildCache, CacheKey, CacheSize};
 pub use copy::{Copied, CopyOptions, copy, put_image, put_index};
 pub use daemon::{Daemon, Loaded};
 pub use error::Error;
 pub use layout::LayoutStore;
 pub use locate::Location;
 pub use memory::MemoryStore;
+pub use spooled::validate;
 
 use async_trait::async_trait;
 
