@@ -294,6 +294,10 @@ impl Store for Repository {
         self.list_referrers(digest).await.map_err(|e| self.failed(e))
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn location(&self) -> String {
         format!("{}/{}", self.host.name, self.name)
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::file::{self, VerifyingReader};
@@ -22,6 +23,9 @@ use crate::oci::{
 
 /// Largest size that an octal field of a USTAR header holds, plus one.
 const USTAR_SIZES: u64 = 8 << 30;
+
+/// Blobs that are fetched at a time.
+pub(super) const FETCHES: usize = 4;
 
 /// How an archive is made.
 #[derive(Clone)]
@@ -62,13 +66,15 @@ impl Archive {
         if let Some(layer) = tree.blobs.iter().find(|blob| is_zstd(&blob.media_type)) {
             return Err(Error::ZstdNotLoadable(layer.digest.clone()));
         }
-        let mut members = BTreeMap::new();
-        for descriptor in &tree.blobs {
+        let fetch = |descriptor: Descriptor| async move {
             if options.observer.cancelled() {
                 return Err(Error::Cancelled);
             }
-            members.insert(blob_name(&descriptor.digest), from.get_blob(descriptor).await?);
-        }
+            Ok((blob_name(&descriptor.digest), from.get_blob(&descriptor).await?))
+        };
+        let fetches: Vec<_> = tree.blobs.iter().cloned().map(fetch).collect();
+        let fetched = stream::iter(fetches).buffer_unordered(FETCHES);
+        let mut members: BTreeMap<String, Blob> = fetched.try_collect().await?;
         for manifest in &tree.manifests {
             let blob = Blob::from_bytes(manifest.media_type(), manifest.bytes().to_vec());
             members.insert(blob_name(manifest.digest()), blob.with_descriptor(manifest.descriptor()));

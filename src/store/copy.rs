@@ -156,6 +156,10 @@ async fn copy_blob(
 async fn put_watched(to: &dyn Store, blob: Blob, observer: &SharedObserver) -> Result<(Descriptor, Put), Error> {
     stop_if_cancelled(observer)?;
     let descriptor = blob.descriptor().clone();
+    if to.is_watched() {
+        let put = to.put_blob(&blob).await?;
+        return Ok((descriptor, put));
+    }
     let id = descriptor.digest.to_string();
     observer.event(Event::Begin { id: &id, verb: "storing", total: Some(descriptor.size) });
     let put = to.put_blob(&blob).await;

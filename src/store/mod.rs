@@ -97,6 +97,11 @@ pub trait Store: Send + Sync {
     /// Descriptors of the manifests whose `subject` is `digest`, sorted by digest.
     async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error>;
 
+    /// Whether the store tells an observer of its own about each blob, so that nobody else should.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
     /// For people: where this is, without secrets.
     fn location(&self) -> String;
 }

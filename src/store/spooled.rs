@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
+
+use super::archive::FETCHES;
 use super::{Error, Pointer, Store};
 use crate::blob::Blob;
 use crate::image::validate::{self, Report};
@@ -46,9 +49,8 @@ impl Spooled {
                     match manifest.view() {
                         Ok(ManifestView::Index(index)) => below.extend(index.manifests),
                         Ok(ManifestView::Image(image)) => {
-                            for blob in image.layers.iter().chain([&image.config]) {
-                                spooled.fetch_blob(store, blob, observer).await?;
-                            }
+                            let blobs = image.layers.into_iter().chain([image.config]).collect();
+                            spooled.fetch_blobs(store, blobs, observer).await?;
                         }
                         Err(_) => {}
                     }
@@ -60,18 +62,26 @@ impl Spooled {
         Ok(spooled)
     }
 
-    async fn fetch_blob(
+    async fn fetch_blobs(
         &mut self,
         store: &dyn Store,
-        blob: &Descriptor,
+        blobs: Vec<Descriptor>,
         observer: &SharedObserver,
     ) -> Result<(), Error> {
-        if observer.cancelled() {
+        let mut wanted: BTreeMap<Digest, Descriptor> = blobs.into_iter().map(|d| (d.digest.clone(), d)).collect();
+        wanted.retain(|digest, _| !self.blobs.contains_key(digest));
+        let fetch = |(digest, descriptor): (Digest, Descriptor)| async move {
+            if observer.cancelled() {
+                return (digest, Err(Error::Cancelled));
+            }
+            (digest, store.get_blob(&descriptor).await)
+        };
+        let fetches: Vec<_> = wanted.into_iter().map(fetch).collect();
+        let fetched: Vec<_> = stream::iter(fetches).buffer_unordered(FETCHES).collect().await;
+        if fetched.iter().any(|(_, got)| matches!(got, Err(Error::Cancelled))) {
             return Err(Error::Cancelled);
         }
-        if !self.blobs.contains_key(&blob.digest) {
-            self.blobs.insert(blob.digest.clone(), store.get_blob(blob).await);
-        }
+        self.blobs.extend(fetched);
         Ok(())
     }
 }
