@@ -68,7 +68,17 @@ impl Users {
         match self.0.passwords.get(&user) {
             Some(Password::Plain(password)) => same(&hash(&user, &given), &hash(&user, password)),
             Some(Password::Bcrypt(stored)) => self.admits_hashed(user, given, stored.clone()).await,
-            None => false,
+            None => {
+                // Takes as long as for a user that there is, so that strangers do not learn who is one.
+                let hashes = |password: &Password| match password {
+                    Password::Bcrypt(stored) => Some(stored.clone()),
+                    Password::Plain(_) => None,
+                };
+                if let Some(stored) = self.0.passwords.values().find_map(hashes) {
+                    let _ = self.verify(given, stored).await;
+                }
+                false
+            }
         }
     }
 
@@ -78,13 +88,17 @@ impl Users {
         if accepted().iter().any(|known| same(known, &key)) {
             return true;
         }
-        let Ok(_permit) = self.0.checks.acquire().await else { return false };
-        let check = move || bcrypt::verify(given.expose(), &stored).unwrap_or(false);
-        let admitted = tokio::task::spawn_blocking(check).await.unwrap_or(false);
+        let admitted = self.verify(given, stored).await;
         if admitted {
             accepted().insert(key);
         }
         admitted
+    }
+
+    async fn verify(&self, given: Secret, stored: String) -> bool {
+        let Ok(_permit) = self.0.checks.acquire().await else { return false };
+        let check = move || bcrypt::verify(given.expose(), &stored).unwrap_or(false);
+        tokio::task::spawn_blocking(check).await.unwrap_or(false)
     }
 }
 

@@ -54,7 +54,7 @@ impl Registry {
             set(&mut response, CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1));
         }
         if !head {
-            *response.body_mut() = content(blob, part).await?;
+            *response.body_mut() = content(blob, part);
         }
         Ok(response)
     }
@@ -225,22 +225,10 @@ fn session(status: StatusCode, name: &Name, id: &str, received: u64) -> Response
 }
 
 /// The body of a part of a blob.
-pub(super) async fn content(blob: OpenBlob, part: Range<u64>) -> Result<ReplyBody, Refusal> {
-    let length = part.end - part.start;
+pub(super) fn content(blob: OpenBlob, part: Range<u64>) -> ReplyBody {
     match blob.content {
-        Content::File(mut file) => {
-            let start = part.start;
-            let file = blocking(move || {
-                use std::io::{Seek, SeekFrom};
-                let verb = "read";
-                let seek = file.seek(SeekFrom::Start(start));
-                seek.map_err(|source| super::Error::Io { verb, path: std::path::PathBuf::new(), source })?;
-                Ok(file)
-            })
-            .await?;
-            Ok(body::reader(file, length))
-        }
-        Content::Chunks(chunks) => Ok(body::chunks(slice(&chunks, part).into_iter())),
+        Content::File(file) => body::file(file, part),
+        Content::Chunks(chunks) => body::chunks(slice(&chunks, part).into_iter()),
     }
 }
 

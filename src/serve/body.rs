@@ -1,7 +1,10 @@
 //! Bodies of responses.
 
 use std::convert::Infallible;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -48,20 +51,20 @@ pub(super) fn chunks(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Re
     BodyExt::boxed_unsync(StreamBody::new(stream::iter(chunks.map(|bytes| Ok(Frame::data(bytes))))))
 }
 
-/// The next `length` bytes of a reader, a block at a time: memory stays flat. A reader that ends early ends the body
-/// with an error, which closes the connection, so that the client sees the cut.
-pub(super) fn reader(reader: impl Read + Send + 'static, length: u64) -> ReplyBody {
-    let blocks = stream::try_unfold((reader, length), |(mut reader, left)| async move {
-        if left == 0 {
+/// A part of a file, a block at a time: memory stays flat. A file that ends early ends the body with an error, which
+/// closes the connection, so that the client sees the cut.
+pub(super) fn file(file: File, part: Range<u64>) -> ReplyBody {
+    let blocks = stream::try_unfold((file, part), |(file, part)| async move {
+        if part.is_empty() {
             return Ok(None);
         }
-        let size = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let size = usize::try_from(part.end - part.start).unwrap_or(BLOCK).min(BLOCK);
         let read = tokio::task::spawn_blocking(move || {
             let mut block = vec![0; size];
-            reader.read_exact(&mut block).map(|()| (reader, block))
+            file.read_exact_at(&mut block, part.start).map(|()| (file, block))
         });
-        let (reader, block) = read.await.map_err(io::Error::other)??;
-        Ok(Some((Frame::data(Bytes::from(block)), (reader, left - size as u64))))
+        let (file, block) = read.await.map_err(io::Error::other)??;
+        Ok(Some((Frame::data(Bytes::from(block)), (file, part.start + size as u64..part.end))))
     });
     BodyExt::boxed_unsync(StreamBody::new(blocks))
 }

@@ -43,7 +43,7 @@ pub(super) fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
 
 impl Registry {
     /// Opens the storage.
-    pub(super) async fn open(options: ServeOptions) -> Result<Self, Error> {
+    pub(super) fn open(options: ServeOptions) -> Result<Self, Error> {
         let ServeOptions { storage, users, read_only, check_references, limits, observer, .. } = options;
         let backend: Arc<dyn Backend> = match storage {
             Storage::Memory => Arc::new(Memory::new(limits.memory_bytes)),

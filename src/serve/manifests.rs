@@ -57,7 +57,7 @@ impl Registry {
             set(&mut response, CONTENT_LENGTH, blob.size);
             if !head {
                 let all = 0..blob.size;
-                *response.body_mut() = content(blob, all).await?;
+                *response.body_mut() = content(blob, all);
             }
         }
         Ok(response)

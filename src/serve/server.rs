@@ -49,7 +49,7 @@ impl Server {
             return Err(Error::OpenToNetwork(address));
         }
         let bind = |source| Error::Bind { address, source };
-        let registry = Arc::new(Registry::open(options).await?);
+        let registry = Arc::new(Registry::open(options)?);
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         Ok(Self { listener, address, registry })

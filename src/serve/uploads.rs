@@ -182,6 +182,11 @@ impl Uploads {
     /// Removes sessions that nobody has used for a while.
     pub(super) fn sweep(&self) {
         let lifetime = self.lifetime;
-        self.sessions().retain(|_, session| session.touched.elapsed() < lifetime || session.upload.try_lock().is_err());
+        self.sessions().retain(|_, session| {
+            if session.upload.try_lock().is_err() {
+                session.touched = Instant::now();
+            }
+            session.touched.elapsed() < lifetime
+        });
     }
 }

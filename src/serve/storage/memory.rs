@@ -209,12 +209,16 @@ struct MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn append(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    fn append(&mut self, mut bytes: Vec<u8>) -> Result<(), Error> {
         self.charge.resize(self.charge.bytes + bytes.len() as u64)?;
         match self.chunks.last_mut() {
             // Small chunks are joined: each one has an overhead of its own.
             Some(last) if last.len() + bytes.len() <= BLOCK => last.extend_from_slice(&bytes),
-            _ => self.chunks.push(bytes),
+            _ => {
+                // The budget counts bytes, not room for more.
+                bytes.shrink_to_fit();
+                self.chunks.push(bytes);
+            }
         }
         Ok(())
     }
