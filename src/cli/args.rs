@@ -1,10 +1,14 @@
 //! Flags that several verbs share.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::failure::{Blame, Failure};
 use crate::oci::{Platform, Reference, Tag};
+use crate::plan::{AddSpec, EncoderId, FileCap, ImageOptions};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -115,7 +119,7 @@ pub struct Image {
     pub stop_signal: Option<String>,
     /// Add a file or directory tree
     #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
-    pub add: Vec<String>,
+    pub add: Vec<OsString>,
     /// Leave out added paths that match this pattern
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
@@ -125,6 +129,9 @@ pub struct Image {
     /// Make the image run under any user id with group 0, as OpenShift has it
     #[arg(long)]
     pub openshift: bool,
+    /// Make `/etc/passwd`, `/etc/group` and `/home/nonroot`, for programs that look up their user
+    #[arg(long)]
+    pub passwd: bool,
     /// Give a file of the image a file capability, for example `/app/hello=net_bind_service`
     #[arg(long, value_name = "PATH=CAP[,CAP]")]
     pub file_cap: Vec<String>,
@@ -146,4 +153,109 @@ pub struct Names {
     /// Tags below `--repo`, separated by commas [default: latest]
     #[arg(long, value_name = "TAG", value_delimiter = ',', requires = "repo")]
     pub tags: Vec<Tag>,
+}
+
+impl Names {
+    /// All references to publish under: those of `--tag`, then the tags of `--repo`.
+    pub fn references(&self) -> Vec<Reference> {
+        let mut all = self.tag.clone();
+        if let Some(repo) = &self.repo {
+            let tags = if self.tags.is_empty() { vec![Tag::latest()] } else { self.tags.clone() };
+            all.extend(tags.into_iter().map(|tag| repo.with_tag(tag)));
+        }
+        let mut seen = BTreeSet::new();
+        all.retain(|reference| seen.insert(reference.clone()));
+        all
+    }
+}
+
+impl Image {
+    /// What the flags say about an image's content and config.
+    ///
+    /// # Errors
+    /// A failure that names the flag.
+    pub fn options(&self) -> Result<ImageOptions, Failure> {
+        let file_caps = self.file_cap.iter().map(|text| FileCap::parse(text));
+        Ok(ImageOptions {
+            env: pairs("--env", &self.env)?,
+            user: self.user.clone(),
+            workdir: self.workdir.clone(),
+            entrypoint: words("--entrypoint", &self.entrypoint)?,
+            cmd: words("--cmd", &self.cmd)?,
+            ports: self.port.clone(),
+            labels: pairs("--label", &self.label)?,
+            annotations: pairs("--annotation", &self.annotation)?,
+            volumes: self.volume.clone(),
+            stop_signal: self.stop_signal.clone(),
+            writable: self.writable.clone(),
+            openshift: self.openshift,
+            passwd: self.passwd,
+            file_caps: file_caps.collect::<Result<_, _>>().map_err(|e| Failure::of(Blame::Input, &e))?,
+        })
+    }
+
+    /// The additions of the flags.
+    ///
+    /// # Errors
+    /// A failure that names what is wrong.
+    pub fn adds(&self) -> Result<Vec<AddSpec>, Failure> {
+        let parse = |text: &OsString| AddSpec::parse(text).map_err(|error| Failure::of(Blame::Input, &error));
+        self.add.iter().map(parse).collect()
+    }
+}
+
+impl From<Compression> for EncoderId {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::Gzip => Self::Gz1,
+            Compression::Zstd => Self::Zst1,
+            Compression::None => Self::Tar,
+        }
+    }
+}
+
+/// `KEY=VALUE` texts as a map. A key given twice keeps its last value.
+fn pairs(flag: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut map = BTreeMap::new();
+    for text in texts {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(Failure::input(format!("`{flag}` cannot be `{text}`"))
+                .caused_by("there is no `=` in it")
+                .hint(format!("write `{flag} {text}=VALUE`")));
+        };
+        map.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(map)
+}
+
+/// The words of a command: one JSON list, or one word per flag. `[]` means no words.
+fn words(flag: &str, texts: &[String]) -> Result<Option<Vec<String>>, Failure> {
+    match texts {
+        [] => Ok(None),
+        [text] if text.trim_start().starts_with('[') => serde_json::from_str(text).map(Some).map_err(|error| {
+            Failure::input(format!("`{flag}` cannot be `{text}`"))
+                .caused_by(format!("it begins as a JSON list of strings but is none: {error}"))
+                .hint("quote the whole list for the shell, for example `'[\"/app/hello\", \"-v\"]'`")
+        }),
+        texts => Ok(Some(texts.to_vec())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_a_list_or_repeated() {
+        let check = |texts: &[&str], want: Option<&[&str]>| {
+            let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+            let got = words("--cmd", &texts).unwrap();
+            assert_eq!(got, want.map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>()), "{texts:?}");
+        };
+        check(&[], None);
+        check(&["[]"], Some(&[]));
+        check(&["a b", "-c"], Some(&["a b", "-c"]));
+        check(&["[\"a\", \"b c\"]"], Some(&["a", "b c"]));
+        assert!(words("--cmd", &["[a".to_owned()]).is_err());
+    }
 }

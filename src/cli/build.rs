@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use super::args::{Cache, Common, Format, Image, Names, Network};
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::Variables;
+use super::{blame, report, request, work};
+use crate::pipeline;
 
 /// Arguments of `coracle build`.
 #[derive(Debug, Default, clap::Args)]
@@ -44,4 +49,22 @@ pub struct Args {
     pub cache: Cache,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Builds, delivers, and prints where the image is.
+pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
+    let asked = request::of(&args.paths, &args.image, variables)?;
+    let delivery = asked.delivery(&args.names, args.push, &args.output)?;
+    let environment =
+        variables.pipeline_environment(Some(&args.cache), args.push.then_some(&args.network), &args.common)?;
+    let outcome = work::run(&args.common, variables, async |observer| {
+        let result = pipeline::build(&asked.request, &delivery, &environment, &observer).await;
+        result.map_err(|error| blame::of_pipeline(&error))
+    })?;
+    output.findings(&outcome.diagnostics);
+    report::files(args, &outcome)?;
+    match args.format {
+        Format::Text => output.data(&report::references(&outcome)),
+        Format::Json => output.json(&report::json(&outcome)),
+    }
 }

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::diag::Diagnostic;
+
 /// Whose turn it is; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -35,12 +37,23 @@ pub struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
+    findings: Vec<Diagnostic>,
 }
 
 impl Failure {
     /// The user's input is wrong.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { blame: Blame::Input, message: message.into(), causes: Vec::new(), hint: None }
+        Self { blame: Blame::Input, message: message.into(), causes: Vec::new(), hint: None, findings: Vec::new() }
+    }
+
+    /// Files that no image can be made of; the findings say it all.
+    pub fn refused(findings: Vec<Diagnostic>) -> Self {
+        Self { findings, ..Self::input("no image can be made of it") }
+    }
+
+    /// A check has said no, and its result stands on stdout already: nothing more to tell.
+    pub fn said_no() -> Self {
+        Self::input("")
     }
 
     /// The environment is.
@@ -106,6 +119,11 @@ impl Failure {
     /// The causes, the outermost first.
     pub fn causes(&self) -> &[String] {
         &self.causes
+    }
+
+    /// Findings that are shown in the place of the message.
+    pub fn findings(&self) -> &[Diagnostic] {
+        &self.findings
     }
 
     /// The next step.

@@ -4,6 +4,7 @@
 //! [`failure`], which gives it an exit code and the next step.
 
 mod args;
+mod blame;
 mod build;
 mod completions;
 mod diff;
@@ -15,11 +16,15 @@ mod plan;
 pub mod progress;
 mod pull;
 mod push;
+mod report;
+mod request;
 mod run;
 mod serve;
 pub mod settings;
 mod usage;
 mod validate;
+mod what;
+mod work;
 
 pub use failure::Failure;
 pub use run::run;

@@ -69,8 +69,11 @@ impl Output {
 
     /// Shows a failure.
     pub fn failure(&self, failure: &Failure) {
-        if failure.blame() == Blame::ReaderGone {
+        if failure.blame() == Blame::ReaderGone || failure.message().is_empty() {
             return;
+        }
+        if !failure.findings().is_empty() {
+            return self.findings(failure.findings());
         }
         let mut text = format!("{} {}", self.paint("error:", "1;31"), failure.message());
         for cause in failure.causes() {

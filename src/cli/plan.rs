@@ -2,7 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::args::{Format, Image};
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::Variables;
+use super::{blame, request};
+use crate::pipeline;
+use crate::plan::{self, PlanView};
 
 /// Arguments of `coracle plan`.
 #[derive(Debug, Default, clap::Args)]
@@ -22,4 +30,25 @@ pub struct Args {
     /// Print nothing to stderr but errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Prints the plans.
+pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
+    let asked = request::of(&args.paths, &args.image, variables)?;
+    let planned = pipeline::plan(&asked.request).map_err(|error| blame::of_pipeline(&error))?;
+    output.findings(&planned.diagnostics);
+    let fail = |error: plan::Error| blame::of_plan(&error);
+    match args.format {
+        Format::Text => {
+            for (at, plan) in planned.plans.iter().enumerate() {
+                let gap = if at == 0 { "" } else { "\n" };
+                output.data(&format!("{gap}{}", plan.to_text().map_err(fail)?))?;
+            }
+            Ok(())
+        }
+        Format::Json => {
+            let views = planned.plans.iter().map(PlanView::of).collect::<Result<Vec<_>, _>>().map_err(fail)?;
+            output.json(&json!({ "name": planned.name, "plans": views, "diagnostics": planned.diagnostics }))
+        }
+    }
 }

@@ -1,7 +1,13 @@
 //! `coracle pull`.
 
 use super::args::{Common, Network};
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::Variables;
+use super::{blame, work};
 use crate::oci::Platform;
+use crate::pipeline;
+use crate::store::Location;
 
 /// Arguments of `coracle pull`.
 #[derive(Debug, clap::Args)]
@@ -22,4 +28,23 @@ pub struct Args {
     pub network: Network,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Copies and prints where the image is.
+pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
+    let source = args.source.parse().map_err(|error| blame::of_store(&error))?;
+    let to: Location = args.destination.parse().map_err(|error| blame::of_store(&error))?;
+    if let Location::Registry(reference) = &to {
+        return Err(Failure::input(format!("`{reference}` is a place in a registry")).hint(format!(
+            "write `oci:DIR` or `archive:FILE`, or copy with `coracle push {} {reference}`",
+            args.source
+        )));
+    }
+    let platforms: Vec<Platform> = args.platform.iter().cloned().collect();
+    let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
+    let copied = work::run(&args.common, variables, async |observer| {
+        let result = pipeline::copy(&source, &[to], &platforms, &environment, &observer).await;
+        result.map_err(|error| blame::of_pipeline(&error))
+    })?;
+    copied.iter().flat_map(|copied| &copied.references).try_for_each(|reference| output.line(reference))
 }

@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use super::args::{Common, Network};
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::Variables;
+use super::{blame, report, work};
 use crate::oci::Reference;
+use crate::pipeline;
+use crate::store::Location;
 
 /// Arguments of `coracle push`.
 #[derive(Debug, clap::Args)]
@@ -28,4 +34,24 @@ pub struct Args {
     pub network: Network,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Copies and prints what was pushed.
+pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
+    let source = args.source.parse().map_err(|error| blame::of_store(&error))?;
+    let to: Vec<Location> = args.destinations.iter().cloned().map(Location::Registry).collect();
+    let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
+    let copied = work::run(&args.common, variables, async |observer| {
+        let result = pipeline::copy(&source, &to, &[], &environment, &observer).await;
+        result.map_err(|error| blame::of_pipeline(&error))
+    })?;
+    let references: String =
+        copied.iter().flat_map(|copied| &copied.references).map(|reference| format!("{reference}\n")).collect();
+    if let (Some(path), Some(first)) = (&args.digest_file, copied.first()) {
+        report::write(path, format!("{}\n", first.root.digest()).as_bytes())?;
+    }
+    if let Some(path) = &args.image_refs {
+        report::write(path, references.as_bytes())?;
+    }
+    output.data(&references)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::failure::{Blame, Failure};
 use super::output::Output;
 use super::settings::{self, NoWork, Variables};
-use super::{Cli, Command, completions};
+use super::{Cli, Command, build, completions, diff, inspect, plan, pull, push, serve, validate};
 
 /// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -32,9 +32,16 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: &Cli, variables: &Variables) -> Result<(), Failure> {
-    let terminal = variables.terminal();
+    let quietly = |quiet| Output::new(variables.terminal(), quiet);
     match &cli.command {
-        Command::Completions(args) => completions::run(args, &Output::new(terminal, false)),
-        _ => Err(Failure::environment("this verb is not there yet")),
+        Command::Build(args) => build::run(args, variables, &quietly(args.common.quiet)),
+        Command::Plan(args) => plan::run(args, variables, &quietly(args.quiet)),
+        Command::Completions(args) => completions::run(args, &quietly(false)),
+        Command::Inspect(args) => inspect::run(args, variables, &quietly(args.common.quiet)),
+        Command::Diff(args) => diff::run(args, variables, &quietly(args.common.quiet)),
+        Command::Push(args) => push::run(args, variables, &quietly(args.common.quiet)),
+        Command::Pull(args) => pull::run(args, variables, &quietly(args.common.quiet)),
+        Command::Serve(args) => serve::run(args, variables, &quietly(args.quiet)),
+        Command::Validate(args) => validate::run(args, variables, &quietly(args.common.quiet)),
     }
 }

@@ -3,6 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::args::Common;
+use super::failure::{Blame, Failure};
+use super::output::Output;
+use super::settings::Variables;
+use super::work;
+use crate::serve::{self, ServeOptions, Server, Storage, Users};
+
 /// Arguments of `coracle serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -22,4 +29,35 @@ pub struct Args {
     /// Print nothing to stderr but errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Serves until a signal.
+pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
+    let storage = args.dir.clone().map_or(Storage::Memory, Storage::Directory);
+    let users = args.htpasswd.as_ref().map(read_users).transpose()?;
+    let common = Common { quiet: args.quiet, no_progress: true, threads: None };
+    work::run_until_signal(&common, variables, async |observer, stop| {
+        let options = ServeOptions { users, observer, ..ServeOptions::new(args.listen, storage) };
+        let server = Server::bind(options).await.map_err(|error| of_serve(&error))?;
+        output.line(server.local_addr().to_string())?;
+        server.run(stop).await.map_err(|error| of_serve(&error))
+    })
+}
+
+fn read_users(path: &PathBuf) -> Result<Users, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("cannot read `{}`", path.display())).caused_by(error.to_string()))?;
+    Users::parse(&text).map_err(|error| Failure::of(Blame::Input, &error))
+}
+
+fn of_serve(error: &serve::Error) -> Failure {
+    match error {
+        serve::Error::OpenToNetwork(_) => {
+            Failure::of(Blame::Input, error).hint("name users with `--htpasswd FILE`, or listen on `127.0.0.1`")
+        }
+        serve::Error::Bind { .. } => {
+            Failure::of(Blame::Environment, error).hint("take another address, or port 0 for a free one")
+        }
+        _ => Failure::of(Blame::Environment, error),
+    }
 }

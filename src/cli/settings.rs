@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
-use super::failure::Failure;
-use super::{Cli, usage};
+use super::args::{Cache, Common, Network};
+use super::failure::{Blame, Failure};
+use super::{Cli, blame, usage};
+use crate::net;
+use crate::pipeline::Environment;
+use crate::registry::{CredentialChain, CredentialHelper, CredentialSource, DockerConfig, ProcessHelper};
+
+/// How long a credential helper may take; those of clouds ask a server.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What standard error can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +89,84 @@ impl Variables {
         self.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
+    /// What the pipeline is told of the surroundings. Without `network` no file that only registries need is read.
+    ///
+    /// # Errors
+    /// A failure that names the file or variable that cannot be used.
+    pub fn pipeline_environment(
+        &self,
+        cache: Option<&Cache>,
+        network: Option<&Network>,
+        common: &Common,
+    ) -> Result<Environment, Failure> {
+        let cache_dir = cache.and_then(|cache| {
+            let named = cache.cache_dir.clone().or_else(|| self.cache_dir());
+            named.filter(|_| !cache.no_cache)
+        });
+        let mut environment = Environment {
+            cache_dir,
+            threads: common.threads.map_or(0, usize::from),
+            docker_socket: self.docker_socket(),
+            ..Environment::new(self.temp_dir())
+        };
+        if let Some(network) = network {
+            environment.network = self.network(network)?;
+            environment.credentials = Arc::new(self.credentials()?);
+        }
+        Ok(environment)
+    }
+
+    fn network(&self, flags: &Network) -> Result<net::Environment, Failure> {
+        let either = |upper: &str, lower: &str| self.text(lower).or_else(|| self.text(upper));
+        // `HTTP_PROXY` in upper case can be set by a request in CGI programs; coracle is none.
+        let proxies = net::Proxies::new(
+            either("HTTP_PROXY", "http_proxy"),
+            either("HTTPS_PROXY", "https_proxy"),
+            either("NO_PROXY", "no_proxy"),
+        );
+        let read = |path: &PathBuf| {
+            let pem = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+            Ok(net::Authority { origin: path.display().to_string(), pem })
+        };
+        let files = flags.ca.iter().cloned().chain(self.path("SSL_CERT_FILE"));
+        Ok(net::Environment {
+            proxies: proxies.map_err(|error| blame::of_network(&error))?,
+            extra_ca: files.map(|path| read(&path)).collect::<Result<_, Failure>>()?,
+            insecure_hosts: flags.insecure.clone(),
+            plain_http_hosts: flags.plain_http.clone(),
+            https_hosts: Vec::new(),
+        })
+    }
+
+    fn credentials(&self) -> Result<CredentialChain, Failure> {
+        let helper: Arc<dyn CredentialHelper> = Arc::new(ProcessHelper {
+            directories: self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default(),
+            variables: self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            timeout: HELPER_TIMEOUT,
+        });
+        let mut sources: Vec<Arc<dyn CredentialSource>> = Vec::new();
+        for path in self.auth_files() {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    continue;
+                }
+                Err(error) => return Err(unreadable(&path, &error)),
+            };
+            let config = DockerConfig::parse(&path.display().to_string(), &bytes)
+                .map_err(|error| Failure::of(Blame::Input, &error))?;
+            sources.push(Arc::new(config.with_helpers(Arc::clone(&helper))));
+        }
+        Ok(CredentialChain::new(sources))
+    }
+
+    /// The socket that `DOCKER_HOST` names, or the usual one. With a daemon at another kind of address the path is one
+    /// where nothing is, which only who loads into the daemon comes to know.
+    fn docker_socket(&self) -> PathBuf {
+        let host = self.text("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock");
+        PathBuf::from(host.strip_prefix("unix://").unwrap_or(host))
+    }
+
     /// Files with registry credentials, the first that knows a registry wins.
     pub fn auth_files(&self) -> Vec<PathBuf> {
         let home = self.path("HOME");
@@ -134,6 +221,10 @@ pub struct FromVariable {
     pub flag: String,
     /// The variable's name.
     pub variable: String,
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::input(format!("cannot read `{}`", path.display())).caused_by(error.to_string())
 }
 
 /// The name of the variable that stands in for a flag.

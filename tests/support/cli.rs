@@ -1,8 +1,11 @@
 //! Runs the real program with a clean environment in a directory of its own, and checks all that it says.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A directory to work in, with the program at hand. Removed when dropped.
 pub struct Workbench {
@@ -55,6 +58,46 @@ impl Workbench {
         let output = command.output().unwrap();
         Run::new(format!("{command:?}"), &output, self.path())
     }
+}
+
+/// `coracle serve`, stopped by SIGTERM when dropped.
+pub struct Served {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+}
+
+impl Workbench {
+    /// Starts the embedded registry on a free port.
+    pub fn serve<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Served {
+        let mut command = self.command(["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(words).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Served { child, address: address.trim_end().to_owned() }
+    }
+}
+
+impl Served {
+    /// Sends SIGTERM and gives the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        signal(self.child.id(), "TERM");
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.stop();
+        }
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// What a run said. Its texts have the work directory replaced by `[DIR]`.

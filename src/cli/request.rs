@@ -1,0 +1,121 @@
+//! Flags and `coracle.yaml` merged into what the pipeline is asked. Flags win; lists of both are joined, the file's first.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Image, Names};
+use super::blame;
+use super::failure::{Blame, Failure};
+use super::settings::Variables;
+use crate::config::{self, Settings};
+use crate::pipeline::{Delivery, ProgramFile, Request};
+use crate::store::Location;
+
+/// Everything that a command line and its file ask for.
+#[derive(Debug)]
+pub struct Asked {
+    /// What goes into the image.
+    pub request: Request,
+    /// What the file says about where it goes.
+    file_delivery: Delivery,
+}
+
+/// Reads the file, if there is one, and lays the flags over it.
+///
+/// # Errors
+/// A failure that names the flag or the key of the file.
+pub fn of(paths: &[PathBuf], image: &Image, variables: &Variables) -> Result<Asked, Failure> {
+    let (file, named) = sources(paths, image)?;
+    let settings = match &file {
+        Some(file) => read(file)?,
+        None => Settings::default(),
+    };
+    let mut adds = settings.adds;
+    adds.extend(image.adds()?);
+    let mut excludes = settings.excludes;
+    excludes.extend(image.exclude.iter().cloned());
+    let request = Request {
+        programs: if named.is_empty() { programs(settings.programs) } else { named },
+        name: image.name.clone().or(settings.name),
+        platforms: if image.platform.is_empty() { settings.platforms } else { image.platform.clone() },
+        adds,
+        excludes,
+        options: settings.options.overlaid(image.options()?),
+        encoder: image.compression.map(Into::into).or(settings.encoder),
+        created: variables.created()?,
+    };
+    let mut outputs = Vec::new();
+    for output in settings.outputs {
+        let text = output
+            .into_string()
+            .map_err(|output| Failure::input(format!("the output `{}` is not UTF-8", output.display())))?;
+        outputs.push(text.parse::<Location>().map_err(|error| blame::of_store(&error))?);
+    }
+    Ok(Asked { request, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
+}
+
+impl Asked {
+    /// Where the image goes: names and outputs of the flags take the place of the file's.
+    ///
+    /// # Errors
+    /// A failure that names the output.
+    pub fn delivery(&self, names: &Names, push: bool, outputs: &[String]) -> Result<Delivery, Failure> {
+        let parse = |text: &String| text.parse::<Location>().map_err(|error| blame::of_store(&error));
+        let mut delivery = self.file_delivery.clone();
+        let tags = names.references();
+        if !tags.is_empty() {
+            delivery.tags = tags;
+        }
+        if !outputs.is_empty() {
+            delivery.outputs = outputs.iter().map(parse).collect::<Result<_, _>>()?;
+        }
+        delivery.push = push;
+        Ok(delivery)
+    }
+}
+
+/// The file to read and the programs named: `--file`, else the file of the one directory that is named, else that of the
+/// current directory when nothing is named.
+fn sources(paths: &[PathBuf], image: &Image) -> Result<(Option<PathBuf>, Vec<ProgramFile>), Failure> {
+    let programs = || paths.iter().map(ProgramFile::at).collect();
+    if let Some(file) = &image.file {
+        return Ok((Some(file.clone()), programs()));
+    }
+    match paths {
+        [] => {
+            let file = PathBuf::from(config::FILE_NAME);
+            if file.exists() {
+                return Ok((Some(file), Vec::new()));
+            }
+            Err(Failure::input("there is no program to build an image from")
+                .caused_by(format!("no PATH is given, and this directory has no `{}`", config::FILE_NAME))
+                .hint("name a program: `coracle build ./program`"))
+        }
+        [directory] if directory.join(config::FILE_NAME).exists() => {
+            Ok((Some(directory.join(config::FILE_NAME)), Vec::new()))
+        }
+        _ => Ok((None, programs())),
+    }
+}
+
+fn read(path: &Path) -> Result<Settings, Failure> {
+    let settings = config::load(path).and_then(|file| file.resolve(path));
+    settings.map_err(|error| {
+        let failure = Failure::of(Blame::Input, &error);
+        match &error {
+            config::Error::Outside { .. } => failure.hint("name it with a flag, or move it into that directory"),
+            config::Error::Read { .. } => failure.hint("check the path; `--file` names another one"),
+            _ => failure,
+        }
+    })
+}
+
+/// One file per platform; those of one platform stay in the file's order.
+fn programs(listed: Vec<config::ProgramPaths>) -> Vec<ProgramFile> {
+    let mut files = Vec::new();
+    for program in listed {
+        for (platform, path) in program.paths {
+            files.push(ProgramFile { path, name: program.name.clone(), platform });
+        }
+    }
+    files
+}

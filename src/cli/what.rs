@@ -1,0 +1,10 @@
+//! Telling a program's path from the name of an image.
+
+use std::path::Path;
+
+/// Whether a text is a path of this machine: it says so by its first letter, or something is there. `oci:` and the other
+/// prefixes of places are never paths.
+pub fn is_path(text: &str) -> bool {
+    let prefixed = ["oci:", "archive:", "docker-daemon:"].iter().any(|prefix| text.starts_with(prefix));
+    !prefixed && (text.starts_with(['.', '/']) || Path::new(text).exists())
+}

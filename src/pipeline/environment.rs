@@ -1,0 +1,56 @@
+//! What the surroundings give: directories, threads, the way to registries. All of it is handed in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Error;
+use crate::net::{self, HttpClient};
+use crate::observe::SharedObserver;
+use crate::registry::{CredentialChain, CredentialSource, Registry};
+
+/// The surroundings of a build, as values.
+#[derive(Clone)]
+pub struct Environment {
+    /// Where temporary files go that belong beside no output.
+    pub temp_dir: PathBuf,
+    /// Where finished work is remembered; `None` remembers nothing.
+    pub cache_dir: Option<PathBuf>,
+    /// Threads for packing; 0 takes one per processor.
+    pub threads: usize,
+    /// Proxies, certificates and plain hosts.
+    pub network: net::Environment,
+    /// Who we are for registries.
+    pub credentials: Arc<dyn CredentialSource>,
+    /// The docker daemon's socket.
+    pub docker_socket: PathBuf,
+}
+
+impl Environment {
+    /// Surroundings with this directory for temporary files, no cache, no proxies and no credentials.
+    #[must_use]
+    pub fn new(temp_dir: PathBuf) -> Self {
+        Self {
+            temp_dir,
+            cache_dir: None,
+            threads: 0,
+            network: net::Environment::default(),
+            credentials: Arc::new(CredentialChain::anonymous()),
+            docker_socket: PathBuf::from("/var/run/docker.sock"),
+        }
+    }
+
+    /// A client for registries.
+    ///
+    /// # Errors
+    /// [`Error::Network`] when certificates or proxies cannot be used.
+    pub fn registry(&self, observer: &SharedObserver) -> Result<Registry, Error> {
+        let client = HttpClient::new(self.network.clone(), net::Options::default(), observer.clone())?;
+        Ok(Registry::new(client, Arc::clone(&self.credentials), &self.temp_dir))
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("temp_dir", &self.temp_dir).finish_non_exhaustive()
+    }
+}

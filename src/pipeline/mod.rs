@@ -1,0 +1,197 @@
+//! Layer 8: the front door of the library: a request in, an outcome out.
+//!
+//! Programs are read and grouped by platform ([`programs`]), one plan is made for each platform, its layers are packed or
+//! known already, images and index are put together, and all of it goes to its places in the order blobs, manifests,
+//! index, tags.
+//!
+//! *Invariant:* nothing is written before everything is decided, and no tag is set before all places have all content.
+
+mod copy;
+mod deliver;
+mod difference;
+mod environment;
+mod error;
+mod look;
+mod made;
+pub mod naming;
+mod outcome;
+mod pack;
+pub mod places;
+pub mod programs;
+mod request;
+
+pub use copy::{CopiedTo, copy};
+pub use difference::{kind, of_images, of_plans};
+pub use environment::Environment;
+pub use error::Error;
+pub use look::{Seen, SeenImage, SeenPath, all_paths, look, paths};
+pub use outcome::{ImageSummary, Outcome, Place, Timing};
+pub use request::{Delivery, ProgramFile, Request};
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::blob::Layer;
+use crate::diag::Diagnostic;
+use crate::image::Image;
+use crate::observe::SharedObserver;
+use crate::plan::{self, EncoderId, Plan, PlanRequest};
+use crate::rootfs::walk::Excludes;
+use crate::store::{BuildCache, CacheKey};
+use deliver::{Find, Target};
+use made::Made;
+use pack::Recipe;
+
+/// Every decision about an image: one plan per platform, and the findings.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Name of the image.
+    pub name: String,
+    /// One per platform, in the order of their first programs.
+    pub plans: Vec<Plan>,
+    /// Findings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Decides everything about an image and writes nothing. Blocks while it reads the programs' headers and walks the
+/// directories to add.
+///
+/// # Errors
+/// [`Error::Refused`] for files that are no programs an image can be made from; errors of reading and planning.
+pub fn plan(request: &Request) -> Result<Planned, Error> {
+    let grouped = programs::group(&request.programs, request.name.as_deref(), &request.platforms)?;
+    let excludes = Excludes::parse(&request.excludes)?;
+    let adds = request.adds.iter().map(|add| add.clone().read(&excludes)).collect::<Result<Vec<_>, _>>()?;
+    let mut planned = Planned { name: grouped.name, plans: Vec::new(), diagnostics: grouped.diagnostics };
+    for group in grouped.groups {
+        let (plan, findings) = plan::build(&PlanRequest {
+            name: planned.name.clone(),
+            platform: group.platform,
+            programs: group.programs,
+            adds: adds.clone(),
+            excludes: request.excludes.clone(),
+            options: request.options.clone(),
+            encoder: request.encoder.unwrap_or(EncoderId::Gz1),
+            created: request.created,
+        })?;
+        planned.plans.push(plan);
+        for finding in findings {
+            // What is true of every platform is told once.
+            if !planned.diagnostics.contains(&finding) {
+                planned.diagnostics.push(finding);
+            }
+        }
+    }
+    Ok(planned)
+}
+
+/// Builds an image and delivers it.
+///
+/// # Errors
+/// [`Error`]; no place has a new tag then.
+pub async fn build(
+    request: &Request,
+    delivery: &Delivery,
+    environment: &Environment,
+    observer: &SharedObserver,
+) -> Result<Outcome, Error> {
+    let started = Instant::now();
+    let encoder = request.encoder.unwrap_or(EncoderId::Gz1);
+    let asked = request.clone();
+    let planned = tokio::task::spawn_blocking(move || plan(&asked)).await??;
+    let targets = deliver::targets(delivery, &planned.name, encoder, environment, observer)?;
+    let plan_done = Instant::now();
+
+    let mut images = Vec::new();
+    for plan in &planned.plans {
+        images.push(assemble(plan, &targets, environment, observer).await?);
+    }
+    // What a user annotates is the whole: registries show the annotations of the index.
+    let annotations = planned.plans.first().map(|plan| plan.annotations.clone()).unwrap_or_default();
+    let made = Made::of(images, annotations)?;
+    let pack_done = Instant::now();
+
+    let places = deliver::deliver(targets, &made, observer).await?;
+    Ok(Outcome {
+        name: planned.name.clone(),
+        root: made.root().clone(),
+        images: made.images().iter().map(|image| summary(image, &planned)).collect(),
+        places,
+        diagnostics: planned.diagnostics,
+        timing: Timing { plan: plan_done - started, pack: pack_done - plan_done, deliver: pack_done.elapsed() },
+    })
+}
+
+/// Packs the layers of a plan, as far as their bytes are needed, and puts the image together.
+async fn assemble(
+    plan: &Plan,
+    targets: &[Target],
+    environment: &Environment,
+    observer: &SharedObserver,
+) -> Result<Image, Error> {
+    let directory = deliver::spool_directory(targets, environment);
+    let cache = environment.cache_dir.as_ref().map(|dir| BuildCache::at(&dir.join("layers")));
+    let mut layers = Vec::with_capacity(plan.layers.len());
+    for layer in &plan.layers {
+        let recipe = Recipe {
+            layer: layer.clone(),
+            created: plan.created,
+            encoder: plan.encoder,
+            options: crate::layer::PackOptions { threads: environment.threads },
+            directory: directory.clone(),
+            observer: observer.clone(),
+        };
+        layers.push(make(recipe, targets, cache.as_ref()).await?);
+    }
+    Ok(Image::assemble(plan, layers)?)
+}
+
+/// What the cache does not remember for longer than this is forgotten when something new is remembered.
+const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Packs a layer, or takes it from where it lies, when it is known and unchanged.
+async fn make(recipe: Recipe, targets: &[Target], cache: Option<&BuildCache>) -> Result<Layer, Error> {
+    let now = SystemTime::now();
+    let key = || CacheKey::of(&recipe.layer, recipe.created, recipe.encoder, now);
+    let (Some(cache), Some(before)) = (cache, key()) else {
+        return Ok(recipe.run().await?.1);
+    };
+    if let Some(known) = cache.get(&before, &recipe.layer) {
+        let mut everywhere = true;
+        for target in targets {
+            match target.find(&known.descriptor).await? {
+                Find::Blob(blob) => return Ok(Layer { blob, diff_id: known.diff_id }),
+                Find::There => {}
+                Find::Absent => everywhere = false,
+            }
+        }
+        if everywhere {
+            return Ok(recipe.later(known.descriptor, known.diff_id));
+        }
+    }
+    let (packed, layer) = recipe.clone().run().await?;
+    // A file that changed while it was packed has another identity now.
+    if key().as_ref() == Some(&before) {
+        // A cache that cannot be written costs time later and is no reason to fail.
+        let _ = cache.put(&before, &packed);
+        let _ = cache.prune(now.checked_sub(REMEMBERED).unwrap_or(SystemTime::UNIX_EPOCH));
+    }
+    Ok(layer)
+}
+
+fn summary(image: &Image, planned: &Planned) -> ImageSummary {
+    let plan = planned.plans.iter().find(|plan| plan.platform == *image.platform());
+    let entries = || plan.into_iter().flat_map(|plan| &plan.layers).flat_map(|layer| &layer.entries);
+    ImageSummary {
+        platform: image.platform().clone(),
+        manifest: image.descriptor(),
+        config: image.config().descriptor().clone(),
+        layers: image.layers().iter().map(|layer| layer.blob.descriptor().clone()).collect(),
+        content_bytes: entries()
+            .map(|entry| match &entry.kind {
+                plan::EntryKind::File(content) => content.size,
+                _ => 0,
+            })
+            .sum(),
+        paths: entries().count(),
+    }
+}

@@ -1,0 +1,289 @@
+//! Bad input, and what it gets: the whole of stderr, the exit code, and nothing left behind.
+
+#[path = "support/cli.rs"]
+mod cli;
+#[path = "support/elf.rs"]
+mod elf;
+
+use std::os::unix::fs::PermissionsExt;
+
+use cli::{Run, Workbench, signal};
+use elf::{ElfMaker, Machine};
+
+fn bench() -> Workbench {
+    let bench = Workbench::new();
+    bench.file("hello", ElfMaker::new(Machine::Amd64).payload(b"a program").build());
+    bench
+}
+
+/// Names in the directory, to see that nothing was left there.
+fn names(bench: &Workbench) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(bench.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_that_are_no_programs() {
+    let bench = bench();
+    bench.file("empty", "");
+    bench.file("script", "#!/bin/sh\necho hi\n");
+    bench.file("cut", &ElfMaker::new(Machine::Amd64).build()[..70]);
+    bench.file("freebsd", ElfMaker::new(Machine::Amd64).os_abi(9).build());
+    bench.file(
+        "dynamic",
+        ElfMaker::new(Machine::Amd64).interp("/lib64/ld-linux-x86-64.so.2").needed("libc.so.6").build(),
+    );
+    let before = names(&bench);
+    for (file, code) in
+        [("empty", "B001"), ("script", "B002"), ("cut", "B020"), ("freebsd", "B040"), ("dynamic", "B050")]
+    {
+        let run = bench.run(["build", file]);
+        assert_eq!((run.code(), run.stdout()), (Some(1), ""), "{file}: {}", run.stderr());
+        let first = format!("error[{code}]: `{file}`: ");
+        assert!(run.stderr().starts_with(&first), "{file}: {}", run.stderr());
+        assert!(run.stderr().contains("\n  hint: "), "{file}: {}", run.stderr());
+    }
+    bench.run(["build", "script"]).fails(
+        1,
+        "error[B002]: `script`: the file is a script for `/bin/sh`, not a Linux program (ELF)\n  \
+         #!: /bin/sh\n  \
+         hint: an image of static programs holds no interpreter; name the compiled program that the script starts\n",
+    );
+    assert_eq!(names(&bench), before);
+}
+
+#[test]
+fn paths_that_lead_to_no_program() {
+    let bench = bench();
+    bench.file("dir/readme", "no program");
+    let fifo = bench.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for (words, stderr) in [
+        (
+            &["build", "./absent"][..],
+            "error: cannot read `./absent`\ncaused by: No such file or directory (os error 2)\n\n\
+             hint: check the path; it is relative to the current directory\n",
+        ),
+        (
+            &["build", "./dir"],
+            "error: `./dir` is a directory without a `coracle.yaml`\n\n\
+             hint: name the programs in it, or write a `coracle.yaml` there\n",
+        ),
+        (&["build", "./fifo"], "error: `./fifo` is not a regular file\n\nhint: copy its content to a file first\n"),
+        (
+            &["build"],
+            "error: there is no program to build an image from\n\
+             caused by: no PATH is given, and this directory has no `coracle.yaml`\n\n\
+             hint: name a program: `coracle build ./program`\n",
+        ),
+        (
+            &["build", "./hello", "./hello"],
+            "error: the program `./hello` and the program `./hello` both land on `/app/hello`\n\n\
+             hint: give one of them another path in the image\n",
+        ),
+        (
+            &["inspect", "./dir"],
+            "error: `./dir` is a directory\n\nhint: name a program in it, or `oci:./dir` if it is an OCI layout\n",
+        ),
+    ] {
+        bench.run(words).fails(1, stderr);
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    let bench = bench();
+    std::fs::set_permissions(bench.join("hello"), std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::read(bench.join("hello")).is_ok() {
+        // root reads everything; setpriv takes the capability away, where it is installed.
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", env!("CARGO_BIN_EXE_coracle")]);
+        std::fs::set_permissions(bench.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        match command.args(["build", "./hello"]).current_dir(bench.path()).env_clear().output() {
+            Ok(output) if output.status.code() == Some(1) => {
+                check_unreadable(Run::new(String::new(), &output, bench.path()))
+            }
+            // The program itself may lie where only root reads.
+            _ => {}
+        }
+        return;
+    }
+    check_unreadable(bench.run(["build", "./hello"]));
+}
+
+#[track_caller]
+fn check_unreadable(run: Run) {
+    run.fails(
+        1,
+        "error: cannot read `./hello`\ncaused by: Permission denied (os error 13)\n\n\
+         hint: allow the current user to read it\n",
+    );
+}
+
+#[test]
+fn places_and_names_that_make_no_sense() {
+    let bench = bench();
+    bench.file("arm", ElfMaker::new(Machine::Arm64).build());
+    let zstd = &["build", "./hello", "--compression", "zstd", "-o", "archive:x.tar"];
+    let before = names(&bench);
+    for (words, stderr) in [
+        (
+            &["build", "./hello", "--push"][..],
+            "error: there is no name to push to\n\nhint: name it with `--tag REGISTRY/REPOSITORY:TAG`\n",
+        ),
+        (
+            &["build", "./hello", "--platform", "linux/arm64"],
+            "error: no program is made for `linux/arm64`; there are programs for `linux/amd64`\n\n\
+             hint: a platform is never relabelled; build the program for it, or do not ask for it\n",
+        ),
+        (
+            &["build", "./hello", "-o", "docker://x/y"],
+            "error: `docker://x/y` names no place of an image: a registry reference stands without `docker://`\n\n\
+             hint: places are `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, `docker-daemon:[REF]` or \
+             `[HOST/]REPOSITORY[:TAG|@DIGEST]`\n",
+        ),
+        (
+            &["build", "./hello", "-o", "ghcr.io/acme/hello:v1"],
+            "error: `ghcr.io/acme/hello:v1` is a place in a registry, which is pushed to and not written\n\n\
+             hint: push with `--tag ghcr.io/acme/hello:v1 --push`\n",
+        ),
+        (&["build", "./hello", "-o", "oci:x", "-o", "oci:x"], "error: `oci:x` is named twice as an output\n"),
+        (
+            zstd,
+            "error: `archive:x.tar` cannot have layers compressed with zstd, which `docker load` cannot read\n\n\
+             hint: leave out `--compression zstd`, or write an OCI layout\n",
+        ),
+        (
+            &["pull", "oci:x", "ghcr.io/a/b:c"],
+            "error: `ghcr.io/a/b:c` is a place in a registry\n\n\
+             hint: write `oci:DIR` or `archive:FILE`, or copy with `coracle push oci:x ghcr.io/a/b:c`\n",
+        ),
+        (
+            &["diff", "./hello", "oci:x"],
+            "error: `./hello` and `oci:x` cannot be compared\n\
+             caused by: one is a program of this machine, the other an image\n\n\
+             hint: build an image of the program and compare that\n",
+        ),
+        (
+            &["validate", "oci:absent"],
+            "error: `absent` is not an OCI image layout: it has no file `oci-layout`\n\n\
+             hint: an OCI layout is a directory with `oci-layout`, `index.json` and `blobs/`; `--output oci:DIR` makes one\n",
+        ),
+    ] {
+        bench.run(words).fails(1, stderr);
+    }
+    assert_eq!(names(&bench), before);
+    let bench = Workbench::new().env("SOURCE_DATE_EPOCH", "yesterday");
+    bench.file("hello", ElfMaker::new(Machine::Amd64).build());
+    bench.run(["build", "./hello"]).fails(
+        1,
+        "error: `SOURCE_DATE_EPOCH` cannot be `yesterday`\n\n\
+         hint: it is a count of seconds since 1970-01-01, for example from `git log -1 --pretty=%ct`\n",
+    );
+}
+
+#[test]
+fn values_of_flags_that_make_no_sense() {
+    let bench = bench();
+    for (words, stderr) in [
+        (
+            &["build", "./hello", "--label", "novalue"][..],
+            "error: `--label` cannot be `novalue`\ncaused by: there is no `=` in it\n\nhint: write `--label novalue=VALUE`\n",
+        ),
+        (
+            &["build", "./hello", "--env", "A"],
+            "error: `--env` cannot be `A`\ncaused by: there is no `=` in it\n\nhint: write `--env A=VALUE`\n",
+        ),
+        (&["build", "./hello", "--port", "99999"], "error: `99999` is not a port: expected a number from 1 to 65535\n"),
+        (
+            &["build", "./hello", "--add", "absent:/x"],
+            "error: cannot read `absent`\ncaused by: No such file or directory (os error 2)\n\n\
+             hint: check the path; it is relative to the current directory\n",
+        ),
+        (
+            &["build", "./hello", "--cmd", "[oops"],
+            "error: `--cmd` cannot be `[oops`\n\
+             caused by: it begins as a JSON list of strings but is none: expected value at line 1 column 2\n\n\
+             hint: quote the whole list for the shell, for example `'[\"/app/hello\", \"-v\"]'`\n",
+        ),
+    ] {
+        bench.run(words).fails(1, stderr);
+    }
+}
+
+#[test]
+fn a_config_file_is_confined_and_checked() {
+    let bench = bench();
+    for (content, stderr) in [
+        (
+            "programs: [hello]\nlable: {a: b}\n",
+            "error: `coracle.yaml` line 2, column 1: unknown key `lable`; did you mean `labels`?\n",
+        ),
+        (
+            "programs: [/bin/true]\n",
+            "error: `coracle.yaml`, `programs[0]`: `/bin/true` is an absolute path; a config file names only what lies \
+             in its own directory\n\nhint: name it with a flag, or move it into that directory\n",
+        ),
+    ] {
+        bench.file("coracle.yaml", content);
+        bench.run(["build"]).fails(1, stderr);
+    }
+}
+
+#[test]
+fn a_layout_in_the_way() {
+    let bench = bench();
+    bench.file("out/precious", "data");
+    bench.run(["build", "./hello", "-o", "oci:out"]).fails(
+        1,
+        "error: `out` is not an OCI image layout: the directory is not empty and has no file `oci-layout`\n\n\
+         hint: an OCI layout is a directory with `oci-layout`, `index.json` and `blobs/`; `--output oci:DIR` makes one\n",
+    );
+    assert_eq!(std::fs::read(bench.join("out/precious")).unwrap(), b"data");
+    assert_eq!(std::fs::read_dir(bench.join("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_disk_without_room() {
+    let bench = bench();
+    let payload: Vec<u8> = (0..200_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    bench.file("big", ElfMaker::new(Machine::Amd64).payload(&payload).build());
+    bench.file("tmp/.keep", "");
+    // A limit on the size of files stands in for a disk that is full.
+    let words =
+        format!("trap '' XFSZ; ulimit -f 64; exec '{}' build ./big -o archive:big.tar", env!("CARGO_BIN_EXE_coracle"));
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &words]).current_dir(bench.path()).env_clear().env("TMPDIR", bench.join("tmp"));
+    let Ok(output) = command.output() else { return };
+    let run = Run::new(words, &output, bench.path());
+    assert_eq!((run.code(), run.stdout()), (Some(2), ""), "{}", run.stderr());
+    assert!(run.stderr().starts_with("error: cannot write the layer to `[DIR]/tmp/"), "{}", run.stderr());
+    assert!(run.stderr().contains("caused by: File too large (os error 27)\n"), "{}", run.stderr());
+    assert_eq!(names(&bench), ["big", "hello", "tmp"]);
+    assert_eq!(std::fs::read_dir(bench.join("tmp")).unwrap().count(), 1);
+}
+
+#[test]
+fn an_interrupt_in_the_middle() {
+    for name in ["INT", "TERM"] {
+        let bench = bench();
+        bench.file("tmp/.keep", "");
+        // Holes cost no disk, but packing them takes seconds.
+        let huge = bench.file("huge", ElfMaker::new(Machine::Amd64).build());
+        std::fs::File::options().write(true).open(huge).unwrap().set_len(64 << 30).unwrap();
+        let mut command = bench.command(["build", "./huge", "--no-progress"]);
+        command.env("TMPDIR", bench.join("tmp"));
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let child = command.spawn().unwrap();
+        while std::fs::read_dir(bench.join("tmp")).unwrap().count() < 2 {
+            std::thread::yield_now();
+        }
+        signal(child.id(), name);
+        let output = child.wait_with_output().unwrap();
+        Run::new(name.to_owned(), &output, bench.path()).fails(130, "error: interrupted; nothing was left behind\n");
+        assert_eq!(names(&bench), ["hello", "huge", "tmp"]);
+        assert_eq!(std::fs::read_dir(bench.join("tmp")).unwrap().count(), 1);
+    }
+}
