@@ -224,3 +224,6 @@ pub const MAX_UNPACK_RATIO: u64 = 1040;
 
 /// Unpacked bytes that every layer may have whatever its ratio: small zstd layers of zeros are no attack.
 pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;
+
+/// Bytes of an image's `/etc/passwd` or `/etc/group` that are searched for a name; real ones have some KiB.
+pub const MAX_ACCOUNT_FILE_BYTES: u64 = 1 << 20;

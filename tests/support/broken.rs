@@ -92,6 +92,12 @@ fn base() -> Draft {
     gzip(archive(&[directory("etc/"), file("etc/passwd", 0o644)]))
 }
 
+/// A lower layer with accounts.
+fn accounts() -> Draft {
+    let passwd = b"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
+    gzip(archive(&[directory("etc/"), entry(b"etc/passwd", b'0', 0o644, b"", passwd)]))
+}
+
 fn app() -> Draft {
     gzip(archive(&[directory("app/"), file("app/hello", 0o555)]))
 }
@@ -206,6 +212,7 @@ fn flip(blobs: &mut Blobs, manifest: &Value) {
 pub fn cases() -> Vec<Case> {
     let mut all = documents();
     all.extend(configs());
+    all.extend(commands());
     all.extend(layers());
     all.extend(paths());
     all.extend(whiteouts_and_kinds());
@@ -310,7 +317,39 @@ fn configs() -> Vec<Case> {
         },
         Case { code: "V019", name: "no architecture", config: |c| c["architecture"] = json!(""), ..GOOD },
         Case { code: "V020", name: "created yesterday", config: |c| c["created"] = json!("yesterday"), ..GOOD },
-        Case { code: "V021", name: "a user by name", config: |c| c["config"]["User"] = json!("nonroot"), ..GOOD },
+        Case {
+            code: "V021",
+            name: "a user by name",
+            layers: || vec![accounts(), app()],
+            config: |c| c["config"]["User"] = json!("nonroot"),
+            ..GOOD
+        },
+        Case { code: "V027", name: "an unknown user", config: |c| c["config"]["User"] = json!("nonroot"), ..GOOD },
+        Case {
+            code: "V027",
+            name: "an unknown group",
+            layers: || vec![accounts(), app()],
+            config: |c| c["config"]["User"] = json!("nonroot:wheel"),
+            ..GOOD
+        },
+        Case {
+            code: "V027",
+            name: "accounts behind a whiteout",
+            layers: || vec![accounts(), app(), gzip(archive(&[file("etc/.wh.passwd", 0o644)]))],
+            config: |c| c["config"]["User"] = json!("nonroot"),
+            ..GOOD
+        },
+        Case {
+            code: "V024",
+            name: "an entrypoint of root alone, for a user by number",
+            layers: || upper(gzip(archive(&[directory("app/"), file("app/hello", 0o700)]))),
+            ..GOOD
+        },
+    ]
+}
+
+fn commands() -> Vec<Case> {
+    vec![
         Case { code: "V022", name: "no command", config: |c| c["config"]["Entrypoint"] = json!(null), ..GOOD },
         Case {
             code: "V023",

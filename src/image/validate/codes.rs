@@ -39,13 +39,14 @@ rules! {
     NO_PLATFORM = Code("V017") Warning, "an index entry of an image names no platform";
     TOO_DEEP = Code("V018") Error, "indexes nest deeper or have more children than any client follows";
     PLATFORM_INVALID = Code("V019") Error, "the config does not name an operating system and an architecture";
-    CREATED = Code("V020") Warning, "the config's `created` is not an RFC 3339 time";
-    USER = Code("V021") Warning, "the user is a name, which `runAsNonRoot` of Kubernetes refuses, or is no user at all";
+    CREATED = Code("V020") Error, "the config's `created` is not an RFC 3339 time";
+    USER = Code("V021") Warning, "the user is a name, which `runAsNonRoot` of Kubernetes refuses";
     NO_COMMAND = Code("V022") Warning, "the image has neither entrypoint nor command";
     COMMAND_MISSING = Code("V023") Error, "the entrypoint is not in the image";
     COMMAND_NOT_EXECUTABLE = Code("V024") Error, "the image's user cannot execute the entrypoint";
     WORKING_DIR = Code("V025") Error, "the working directory is not an absolute path";
     ENVIRONMENT = Code("V026") Error, "an environment variable has no `=`, no name, or stands twice";
+    NO_USER = Code("V027") Error, "the user or group is a name that `/etc/passwd` or `/etc/group` of the image does not have";
     DAMAGED = Code("V030") Error, "the compressed stream of a layer is damaged";
     OTHER_COMPRESSION = Code("V031") Error, "a layer is compressed in another way than its media type says";
     BOMB = Code("V032") Error, "a layer unpacks to more bytes than any image needs";

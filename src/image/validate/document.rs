@@ -94,7 +94,9 @@ impl Run<'_> {
             && whole
             && config.platform.os == "linux"
         {
-            self.check_command(subject, &config.config.unwrap_or_default(), &tree);
+            let container = config.config.unwrap_or_default();
+            let user = self.check_user(subject, container.user.as_deref().unwrap_or_default(), &tree);
+            self.check_command(subject, &container, user, &tree);
         }
         Ok(())
     }
@@ -157,11 +159,6 @@ impl Run<'_> {
     fn check_container(&mut self, subject: &str, container: &ContainerConfig) {
         if let Some(directory) = container.working_dir.as_deref().filter(|d| !d.is_empty() && !d.starts_with('/')) {
             self.report.add(codes::WORKING_DIR, subject, format!("it is `{directory}`"));
-        }
-        let user = container.user.as_deref().unwrap_or_default();
-        if !user.is_empty() && !user.splitn(2, ':').all(|part| part.parse::<u32>().is_ok()) {
-            let message = format!("the user `{user}` is not `uid` or `uid:gid` in numbers");
-            self.report.add(codes::USER, subject, message);
         }
         let mut names = HashSet::new();
         for variable in &container.env {

@@ -8,6 +8,7 @@ use super::{Run, codes};
 use crate::diag::{Evidence, escape};
 use crate::image::Error;
 use crate::layer::tar::{self, Problem, TarEntry, TarKind, TarReader};
+use crate::limits;
 use crate::observe::Event;
 use crate::oci::{Algorithm, Descriptor, DiffId, media_type};
 
@@ -155,6 +156,14 @@ impl<'a> Run<'a> {
         tree.begin(place.at);
         while let Some(entry) = reader.next_entry()? {
             self.report.entries += 1;
+            if entry.kind == TarKind::File
+                && let Some(file) = clean(&entry.path).ok().and_then(|path| Tree::accounts(&path))
+            {
+                let mut content = Vec::new();
+                let bounded = &mut reader.content().take(limits::MAX_ACCOUNT_FILE_BYTES);
+                bounded.read_to_end(&mut content).map_err(tar::Error::Read)?;
+                tree.keep_accounts(file, content);
+            }
             self.entry(place, &entry, tree);
         }
         self.end_of_layer(place, tree);
@@ -319,7 +328,7 @@ impl<'a> Run<'a> {
 
 /// A path without `.`, empty components and slashes at the ends.
 fn clean(path: &[u8]) -> Result<Vec<u8>, (super::Rule, &'static str)> {
-    if path.is_empty() || path.contains(&0) || path.len() > crate::limits::MAX_PATH_BYTES {
+    if path.is_empty() || path.contains(&0) || path.len() > limits::MAX_PATH_BYTES {
         return Err((codes::PATH_INVALID, "the path is empty, too long, or has a NUL byte"));
     }
     let mut out = Vec::with_capacity(path.len());

@@ -50,7 +50,11 @@ pub(super) struct Tree {
     layer: usize,
     last: Vec<u8>,
     gathered: Gathered,
+    accounts: BTreeMap<&'static str, Vec<u8>>,
 }
+
+/// The files in which a user or group is looked up by name.
+const ACCOUNTS: [&str; 2] = ["etc/passwd", "etc/group"];
 
 impl Tree {
     /// An empty tree of an image with this time of creation.
@@ -79,6 +83,23 @@ impl Tree {
         }
         let before = self.nodes.insert(path, node);
         before.is_some_and(|before| before.layer == self.layer)
+    }
+
+    /// Which of the account files a path is.
+    pub(super) fn accounts(path: &[u8]) -> Option<&'static str> {
+        ACCOUNTS.into_iter().find(|file| file.as_bytes() == path)
+    }
+
+    /// Keeps the beginning of an account file.
+    pub(super) fn keep_accounts(&mut self, file: &'static str, content: Vec<u8>) {
+        self.accounts.insert(file, content);
+    }
+
+    /// The fields of a name in an account file that the image still has.
+    fn account(&self, file: &'static str, name: &str) -> Option<Vec<&str>> {
+        self.get(file.as_bytes()).filter(|node| node.kind == Kind::File)?;
+        let lines = self.accounts.get(file)?.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        lines.map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name))
     }
 
     pub(super) fn note_time(&mut self, path: &[u8], mtime: i64) {
@@ -178,7 +199,7 @@ impl Tree {
     }
 
     /// Why this user cannot execute the file, if so. Directories above it need their search bit.
-    fn cannot_execute(&self, path: &[u8], user: Option<(u64, u64)>) -> Option<String> {
+    fn cannot_execute(&self, path: &[u8], user: User) -> Option<String> {
         let node = self.get(path).filter(|node| node.kind == Kind::File);
         let Some(node) = node else { return Some(format!("`/{}` is not a regular file", escape(path))) };
         let may = |node: &Node| match user {
@@ -198,9 +219,36 @@ impl Tree {
     }
 }
 
+/// uid and gid; `None` when they are not known.
+pub(super) type User = Option<(u64, u64)>;
+
 impl Run<'_> {
+    /// `uid[:gid]`, of which runtimes look names up in the image. Nothing is root.
+    pub(super) fn check_user(&mut self, subject: &str, user: &str, tree: &Tree) -> User {
+        if user.is_empty() {
+            return Some((0, 0));
+        }
+        let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
+        let fields = tree.account(ACCOUNTS[0], uid);
+        let group = gid.and_then(|gid| tree.account(ACCOUNTS[1], gid));
+        let field = |fields: &Option<Vec<&str>>, at: usize| fields.as_ref()?.get(at)?.parse::<u64>().ok();
+        let own = uid.parse::<u32>().ok().map(u64::from).or_else(|| field(&fields, 2));
+        let of_group = match gid {
+            Some(gid) => gid.parse::<u32>().ok().map(u64::from).or_else(|| field(&group, 2)),
+            // Without a group it is the user's own, which is 0 for a number.
+            None => Some(field(&fields, 3).unwrap_or(0)),
+        };
+        let known = own.zip(of_group);
+        if known.is_none() {
+            self.report.add(codes::NO_USER, subject, format!("`{user}` is not in the image's accounts"));
+        } else if uid.parse::<u32>().is_err() || gid.is_some_and(|gid| gid.parse::<u32>().is_err()) {
+            self.report.add(codes::USER, subject, format!("the user `{user}` is not `uid` or `uid:gid` in numbers"));
+        }
+        known
+    }
+
     /// The command has to be in the tree, for the user to execute.
-    pub(super) fn check_command(&mut self, subject: &str, config: &ContainerConfig, tree: &Tree) {
+    pub(super) fn check_command(&mut self, subject: &str, config: &ContainerConfig, user: User, tree: &Tree) {
         let words = config.entrypoint.iter().chain(&config.cmd).flatten();
         let Some(program) = words.map(String::as_str).next() else {
             self.report.add(codes::NO_COMMAND, subject, "the config has neither `Entrypoint` nor `Cmd`");
@@ -221,7 +269,6 @@ impl Run<'_> {
                 return;
             }
         };
-        let user = numeric(config.user.as_deref().unwrap_or_default());
         if let Some(reason) = tree.cannot_execute(&path, user) {
             let message = format!("`{program}` cannot be executed by the image's user");
             if let Some(finding) = self.report.add(codes::COMMAND_NOT_EXECUTABLE, subject, message) {
@@ -243,12 +290,6 @@ fn candidates(program: &str, config: &ContainerConfig) -> Vec<String> {
         let path = path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         path.split(':').map(|directory| format!("{directory}/{program}")).collect()
     }
-}
-
-/// `uid[:gid]`; a uid alone has group 0 unless the image's passwd says otherwise. `None` for names.
-fn numeric(user: &str) -> Option<(u64, u64)> {
-    let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
-    Some((uid.parse().ok()?, gid.parse().ok()?))
 }
 
 /// The directories above a path, the topmost first, without the root.
