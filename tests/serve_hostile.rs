@@ -196,6 +196,18 @@ fn memory_and_uploads_are_bounded() {
 }
 
 #[test]
+fn uploads_that_nobody_continues_make_room() {
+    let mut serve = options(Storage::Memory);
+    serve.limits.uploads = 1;
+    serve.limits.upload_lifetime = Duration::ZERO;
+    let server = start(serve);
+    let open = || call(server.addr(), "POST", "/v2/a/blobs/uploads/", &[], b"").header("Location");
+    let (first, second) = (open(), open());
+    assert_eq!(call(server.addr(), "GET", &first, &[], b"").error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    assert_eq!(call(server.addr(), "GET", &second, &[], b"").status, 204);
+}
+
+#[test]
 fn users_and_read_only() {
     let root = tempfile::tempdir().unwrap();
     let digest = Digest::of(b"x");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use coracle::image::Index;
+use coracle::observe::{Event, Observer};
 use coracle::oci::{Annotations, Digest, Tag, media_type};
 use coracle::serve::Storage;
 use coracle::store::{CopyOptions, LayoutStore, Pointer, Store, put_image, put_index};
@@ -116,6 +117,17 @@ async fn layouts_of_others_are_served_and_theirs_to_read() {
     assert_eq!(get(addr, "/v2/_catalog").json()["repositories"], json!(["team/app"]));
 }
 
+/// Hears what the registry tells who runs it.
+struct Operator(std::sync::mpsc::Sender<String>);
+
+impl Observer for Operator {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Message { text } = event {
+            self.0.send(text.to_owned()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_layout_with_holes_shows_only_what_is_whole() {
     let root = tempfile::tempdir().unwrap();
@@ -127,7 +139,10 @@ fn a_layout_with_holes_shows_only_what_is_whole() {
         "annotations": { "org.opencontainers.image.ref.name": "v1" },
     });
     std::fs::write(app.join("index.json"), json!({ "schemaVersion": 2, "manifests": [entry] }).to_string()).unwrap();
-    let server = serve(root.path());
+    let (told, heard) = std::sync::mpsc::channel();
+    let mut serve = options(Storage::Directory(root.path().to_owned()));
+    serve.observer = std::sync::Arc::new(Operator(told));
+    let server = start(serve);
     assert_eq!(get(server.addr(), "/v2/app/tags/list").json()["tags"], json!([]));
     assert_eq!(get(server.addr(), "/v2/app/manifests/v1").status, 404);
     std::fs::write(app.join("index.json"), "{ no JSON").unwrap();
@@ -135,6 +150,8 @@ fn a_layout_with_holes_shows_only_what_is_whole() {
     assert_eq!(reply.status, 500);
     let shown = String::from_utf8(reply.body).unwrap();
     assert!(!shown.contains(root.path().to_str().unwrap()), "clients do not learn paths: {shown}");
+    let message = heard.try_recv().unwrap();
+    assert!(message.starts_with("GET /v2/app/tags/list: ") && message.contains("app/index.json"), "{message}");
 }
 
 #[test]
