@@ -31,15 +31,17 @@ pub(super) fn config(environment: &Environment) -> Result<ClientConfig, Error> {
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
+/// Takes what is usable of a bundle: those of systems hold certificates that this TLS library does not read.
 fn add(roots: &mut RootCertStore, authority: &Authority) -> Result<(), Error> {
-    let fail = |reason: String| Error::Authority { origin: authority.origin.clone(), reason };
-    let mut found = false;
+    let mut reason = "it holds no certificate".to_owned();
+    let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&authority.pem) {
-        let certificate = certificate.map_err(|e| fail(e.to_string()))?;
-        roots.add(certificate).map_err(|e| fail(e.to_string()))?;
-        found = true;
+        let added = certificate.map_err(|e| e.to_string()).and_then(|c| roots.add(c).map_err(|e| e.to_string()));
+        if let Err(refusal) = added {
+            reason = refusal;
+        }
     }
-    if found { Ok(()) } else { Err(fail("it holds no certificate".to_owned())) }
+    if roots.len() > before { Ok(()) } else { Err(Error::Authority { origin: authority.origin.clone(), reason }) }
 }
 
 fn insecure_names(environment: &Environment) -> Vec<String> {

@@ -97,13 +97,15 @@ impl Host {
         if self.is_own(url) { Reach::Anywhere } else { response.reach_of_links() }
     }
 
-    /// The way of uploading that worked last.
+    /// The way of uploading that is known to work.
     pub(super) fn way(&self) -> Way {
         *self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Never back to a cheaper way: a small blob that still got through by it says nothing about the next large one.
     pub(super) fn learn_way(&self, way: Way) {
-        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
+        let mut known = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = way.max(*known);
     }
 
     /// A repository of this host that is known to hold the blob.

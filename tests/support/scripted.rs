@@ -165,6 +165,8 @@ impl Drop for Scripted {
 }
 
 fn serve(stream: &TcpStream, shared: &Shared) {
+    // Head and body go in two writes; without this the second waits for the acknowledgement of the first.
+    stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream);
     while let Some(mut seen) = read_head(&mut reader) {
         let number = shared.count.fetch_add(1, Ordering::SeqCst);
