@@ -1,0 +1,155 @@
+//! Images of real static programs, made by the command line, run for real: under runc, as uid 65532, without any
+//! capability, on a root that cannot be written. Foreign architectures run under qemu's user emulation.
+
+mod support {
+    pub mod cli;
+    pub mod peers;
+    pub mod runc;
+}
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::cli::Workbench;
+use support::peers;
+use support::runc::{Ran, Runner};
+
+fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/programs").join(name)
+}
+
+/// Runs a compiler; `None`, said on stdout, when it cannot make what is asked on this machine.
+fn compile(what: &str, command: &mut Command, output: &Path) -> Option<PathBuf> {
+    let done = command.output();
+    let made = done.as_ref().is_ok_and(|o| o.status.success()) && output.is_file();
+    if !made {
+        let why = done.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stderr).into_owned());
+        println!("skipped: {what} cannot be made here: {}", why.lines().next().unwrap_or_default());
+        let promised = std::env::var("CI").is_ok_and(|v| v == "true") && std::env::var("CORACLE_PEERS").is_ok();
+        assert!(!promised, "{what} cannot be made, and CORACLE_PEERS promises it:\n{why}");
+    }
+    made.then(|| output.to_owned())
+}
+
+fn c(bench: &Workbench, compiler: &str) -> Option<PathBuf> {
+    let output = bench.join("report-c");
+    let mut command = Command::new(compiler);
+    command.args(["-static", "-O1", "-o"]).arg(&output).arg(program("report.c"));
+    compile(&format!("a static C program with {compiler}"), &mut command, &output)
+}
+
+fn go(bench: &Workbench, arch: &str) -> Option<PathBuf> {
+    let go = peers::find("go")?;
+    let output = bench.join("report-go");
+    let mut command = Command::new(go);
+    command.args(["build", "-trimpath", "-o"]).arg(&output).arg(program("report.go"));
+    command.env("CGO_ENABLED", "0").env("GOOS", "linux").env("GOARCH", arch).env("GOFLAGS", "-buildvcs=false");
+    compile(&format!("a Go program for {arch}"), &mut command, &output)
+}
+
+fn rust(bench: &Workbench, target: Option<&str>) -> Option<PathBuf> {
+    let output = bench.join("report-rust");
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.args(["-C", "target-feature=+crt-static", "-O", "--edition", "2021", "-o"]).arg(&output);
+    command.args(target.map(|t| format!("--target={t}"))).arg(program("report.rs"));
+    compile("a static Rust program", &mut command, &output)
+}
+
+/// Builds the image of `made` and runs it.
+fn run(bench: &Workbench, runner: &Runner, made: &Path, flags: &[&str], emulator: Option<&Path>) -> Ran {
+    let layout = bench.join("image");
+    let output = format!("oci:{}", layout.display());
+    let mut words = vec!["build", made.to_str().unwrap(), "--name", "report", "--tag", "localhost/report:v1"];
+    words.extend(["--output", &output]);
+    words.extend(flags);
+    bench.run(&words).succeeds();
+    bench.run(["validate", &output]).succeeds();
+    runner.run(&layout, "v1", bench.path(), emulator)
+}
+
+#[track_caller]
+fn reports(ran: &Ran, user: &str) {
+    let want = format!("/app/report {user} root=read-only\n");
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (7, want.as_str(), ""));
+}
+
+const NONROOT: &str = "uid=65532 gid=65532";
+
+#[test]
+fn a_static_c_program() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let Some(made) = c(&bench, "cc") else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn a_musl_c_program() {
+    let bench = Workbench::new();
+    let (Some(runner), Some(_)) = (Runner::find(), peers::find("musl-gcc")) else { return };
+    let Some(made) = c(&bench, "musl-gcc") else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn a_static_pie_rust_program() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let Some(made) = rust(&bench, None) else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn a_go_program() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let Some(made) = go(&bench, "amd64") else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn under_the_user_that_is_asked_for_and_the_arbitrary_ones_of_openshift() {
+    let Some(runner) = Runner::find() else { return };
+    let bench = Workbench::new();
+    let Some(made) = c(&bench, "cc") else { return };
+    reports(&run(&bench, &runner, &made, &["--user", "1234:77"], None), "uid=1234 gid=77");
+    let bench = Workbench::new();
+    let Some(made) = c(&bench, "cc") else { return };
+    reports(&run(&bench, &runner, &made, &["--openshift"], None), "uid=65532 gid=0");
+}
+
+#[test]
+fn foreign_go_programs_under_emulation() {
+    let Some(runner) = Runner::find() else { return };
+    let arches =
+        [("arm64", "aarch64"), ("riscv64", "riscv64"), ("ppc64le", "ppc64le"), ("s390x", "s390x"), ("arm", "arm")];
+    for (arch, emulated) in arches {
+        let bench = Workbench::new();
+        let Some(emulator) = peers::find(&format!("qemu-{emulated}-static")) else { return };
+        let Some(made) = go(&bench, arch) else { return };
+        reports(&run(&bench, &runner, &made, &[], Some(&emulator)), NONROOT);
+    }
+}
+
+#[test]
+fn a_foreign_c_program_under_emulation() {
+    let Some(runner) = Runner::find() else { return };
+    let bench = Workbench::new();
+    let Some(emulator) = peers::find("qemu-aarch64-static") else { return };
+    let Some(compiler) = peers::find("aarch64-linux-gnu-gcc") else { return };
+    let Some(made) = c(&bench, compiler.to_str().unwrap()) else { return };
+    reports(&run(&bench, &runner, &made, &[], Some(&emulator)), NONROOT);
+}
+
+#[test]
+fn a_dynamic_program_is_refused_and_would_not_have_run() {
+    let bench = Workbench::new();
+    let output = bench.join("dynamic");
+    let mut command = Command::new("cc");
+    command.args(["-o"]).arg(&output).arg(program("report.c"));
+    let Some(made) = compile("a dynamic C program", &mut command, &output) else { return };
+    let run = bench.run(["build", made.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(1));
+    assert!(run.stderr().contains("libc.so.6") && run.stderr().contains("/ld-"), "{}", run.stderr());
+    assert!(!bench.join("coracle-out").exists(), "a refused build left an output");
+}
