@@ -266,20 +266,53 @@ fn a_disk_without_room() {
 }
 
 #[test]
+fn a_daemon_that_is_not_there() {
+    let bench = bench().env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    bench.run(["build", "./hello", "-o", "docker-daemon:"]).fails(
+        2,
+        "error: cannot reach the docker daemon at `/nonexistent/docker.sock`\n\
+         caused by: No such file or directory (os error 2)\n\n\
+         hint: start docker or set DOCKER_HOST=unix://…; `--output archive:FILE` needs no daemon and `docker load` or \
+         `podman load` reads it\n",
+    );
+}
+
+/// Starts a build of a file so large that packing it takes long, and waits until it is packed from.
+fn start_long(bench: &Workbench, words: &[&str]) -> std::process::Child {
+    bench.file("tmp/.keep", "");
+    // Holes cost no disk, but packing them takes seconds.
+    let huge = bench.file("huge", ElfMaker::new(Machine::Amd64).build());
+    std::fs::File::options().write(true).open(huge).unwrap().set_len(64 << 30).unwrap();
+    let mut command = bench.command([&["build", "./huge"][..], words].concat());
+    command.env("TMPDIR", bench.join("tmp"));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    while std::fs::read_dir(bench.join("tmp")).unwrap().count() < 2 {
+        std::thread::yield_now();
+    }
+    child
+}
+
+#[test]
+fn progress_is_sparse_where_nobody_watches() {
+    let bench = bench();
+    let mut child = start_long(&bench, &[]);
+    let mut line = String::new();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+    signal(child.id(), "INT");
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(line.starts_with("packing app: ") && line.ends_with(" %)\n") && line.contains(" of 64.0 GiB ("), "{line}");
+    assert_eq!(rest, "error: interrupted; nothing was left behind\n");
+}
+
+#[test]
 fn an_interrupt_in_the_middle() {
     for name in ["INT", "TERM"] {
         let bench = bench();
-        bench.file("tmp/.keep", "");
-        // Holes cost no disk, but packing them takes seconds.
-        let huge = bench.file("huge", ElfMaker::new(Machine::Amd64).build());
-        std::fs::File::options().write(true).open(huge).unwrap().set_len(64 << 30).unwrap();
-        let mut command = bench.command(["build", "./huge", "--no-progress"]);
-        command.env("TMPDIR", bench.join("tmp"));
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let child = command.spawn().unwrap();
-        while std::fs::read_dir(bench.join("tmp")).unwrap().count() < 2 {
-            std::thread::yield_now();
-        }
+        let child = start_long(&bench, &["--no-progress"]);
         signal(child.id(), name);
         let output = child.wait_with_output().unwrap();
         Run::new(name.to_owned(), &output, bench.path()).fails(130, "error: interrupted; nothing was left behind\n");

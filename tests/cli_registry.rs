@@ -254,3 +254,19 @@ fn content_that_is_not_what_it_should_be() {
         assert_eq!(listed.code(), Some(1), "{}", listed.stdout());
     }
 }
+
+#[test]
+fn an_interrupt_while_a_registry_is_silent() {
+    let bench = bench();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tag = format!("{}/hello:v1", listener.local_addr().unwrap());
+    let mut command = bench.command(["build", "./hello", "-t", &tag, "--push"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    // The request has come, and nobody answers.
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    cli::signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    cli::Run::new(String::new(), &output, bench.path()).fails(130, "error: interrupted; nothing was left behind\n");
+}

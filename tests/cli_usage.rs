@@ -129,3 +129,27 @@ fn bash_completes_verbs_and_flags() {
     assert_eq!(verbs, "build\n");
     assert_eq!(complete("coracle build --compr", "--compr", "build", 2).unwrap(), "--compression\n");
 }
+
+#[test]
+fn colours_on_a_terminal_only() {
+    let bench = Workbench::new();
+    // `script` gives the program a terminal.
+    let on_terminal = |variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", concat!(env!("CARGO_BIN_EXE_coracle"), " build ./absent"), "/dev/null"]);
+        command.current_dir(bench.path()).env_clear().env("TERM", "xterm").env("PATH", "/usr/bin:/bin");
+        command.envs(variables.iter().copied()).stdin(std::process::Stdio::null());
+        command.output().map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    let Ok(shown) = on_terminal(&[]) else {
+        writeln!(std::io::stdout(), "skipped: peer script absent").unwrap();
+        return;
+    };
+    assert!(shown.starts_with("\u{1b}[1;31merror:\u{1b}[0m cannot read `./absent`"), "{shown:?}");
+    for variables in [[("NO_COLOR", "1")], [("TERM", "dumb")]] {
+        let shown = on_terminal(&variables).unwrap();
+        assert!(shown.starts_with("error: cannot read `./absent`"), "{shown:?}");
+    }
+    let run = bench.run(["build", "./absent"]);
+    assert!(run.stderr().starts_with("error: cannot read `./absent`"), "{}", run.stderr());
+}

@@ -107,6 +107,7 @@ impl Progress {
 
 impl Work {
     fn describe(&self, id: &str) -> String {
+        let id = short(id);
         let done = human_bytes(self.done);
         match self.total {
             Some(total) if total > 0 => {
@@ -123,7 +124,7 @@ impl Work {
             None => (ProgressBar::new_spinner(), "{msg} {bytes} {bytes_per_sec}"),
         };
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_message(format!("{} {id}", self.verb));
+        bar.set_message(format!("{} {}", self.verb, short(id)));
         bar.set_position(self.done);
         bar
     }
@@ -145,7 +146,12 @@ impl Observer for Progress {
                 }
                 if self.0.mode == Mode::Lines && work.told.is_some() {
                     let note = if note.is_empty() { "done" } else { note };
-                    Self::line(&format!("{} {id}: {note} in {:.1} s", work.verb, work.since.elapsed().as_secs_f64()));
+                    Self::line(&format!(
+                        "{} {}: {note} in {:.1} s",
+                        work.verb,
+                        short(id),
+                        work.since.elapsed().as_secs_f64()
+                    ));
                 }
             }
             Event::Message { text } if !self.0.quiet => {
@@ -158,6 +164,12 @@ impl Observer for Progress {
     fn cancelled(&self) -> bool {
         self.0.stop.load(Ordering::Relaxed)
     }
+}
+
+/// A digest cut to what people compare; anything else as it is.
+fn short(id: &str) -> &str {
+    const SHOWN: usize = "sha256:".len() + 12;
+    if id.starts_with("sha256:") { id.get(..SHOWN).unwrap_or(id) } else { id }
 }
 
 /// Bytes for people, in binary units.
@@ -177,7 +189,13 @@ pub fn human_bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::human_bytes;
+    use super::{human_bytes, short};
+
+    #[test]
+    fn digests_are_cut_and_names_are_not() {
+        assert_eq!(short(&format!("sha256:{}", "a".repeat(64))), "sha256:aaaaaaaaaaaa");
+        assert_eq!(short("app"), "app");
+    }
 
     #[test]
     fn bytes_for_people() {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::failure::{Blame, Failure};
 use super::output::Output;
-use super::settings::{self, NoWork, Variables};
+use super::parse::{NoWork, parse};
+use super::settings::Variables;
 use super::{Cli, Command, build, completions, diff, inspect, plan, pull, push, serve, validate};
 
 /// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
@@ -13,7 +14,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let variables = Variables::capture();
     let output = Output::new(variables.terminal(), false);
-    let result = match settings::parse(&argv, &variables) {
+    let result = match parse(&argv, &variables) {
         Ok(cli) => dispatch(&cli, &variables),
         Err(NoWork::Asked(help)) => output.data(&help),
         Err(NoWork::NoVerb(help)) => {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::settings::FromVariable;
+use super::parse::FromVariable;
 use super::{Cli, Failure};
 
 /// The failure of a command line that does not parse. `variables` are flags whose values came from the environment.
