@@ -9,13 +9,16 @@ use std::path::Path;
 mod elf;
 #[path = "../fuzz/fuzz_targets/manifest.rs"]
 mod manifest;
+#[path = "../fuzz/fuzz_targets/reference.rs"]
+mod reference;
 #[path = "../fuzz/fuzz_targets/tar.rs"]
 mod tar;
 
 /// Name of a target and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: &[Target] = &[("elf", elf::run), ("manifest", manifest::run), ("tar", tar::run)];
+const TARGETS: &[Target] =
+    &[("elf", elf::run), ("manifest", manifest::run), ("reference", reference::run), ("tar", tar::run)];
 
 fn names(dir: &str) -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(dir);
