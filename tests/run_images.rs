@@ -24,7 +24,7 @@ fn compile(what: &str, command: &mut Command, output: &Path) -> Option<PathBuf> 
     let made = done.as_ref().is_ok_and(|o| o.status.success()) && output.is_file();
     if !made {
         let why = done.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stderr).into_owned());
-        println!("skipped: {what} cannot be made here: {}", why.lines().next().unwrap_or_default());
+        peers::skipped(&format!("{what} cannot be made here: {}", why.lines().next().unwrap_or_default()));
         let promised = std::env::var("CI").is_ok_and(|v| v == "true") && std::env::var("CORACLE_PEERS").is_ok();
         assert!(!promised, "{what} cannot be made, and CORACLE_PEERS promises it:\n{why}");
     }

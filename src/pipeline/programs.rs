@@ -1,9 +1,6 @@
 //! From paths to programs: what each file says about itself, and which of them make an image together.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,59 +8,28 @@ use super::{Error, ProgramFile, naming};
 use crate::analyze::{self, Analysis, analyze_program};
 use crate::blob::FileSource;
 use crate::diag::Diagnostic;
-use crate::elf::Bytes;
 use crate::oci::Platform;
 use crate::plan;
 use crate::rootfs::walk::Special;
+use crate::rootfs::{self, HostFile};
 
-/// A file read in windows, so that its size does not show in memory.
-#[derive(Debug)]
-pub struct FileBytes {
-    file: File,
-    len: u64,
-}
-
-impl FileBytes {
-    /// Opens a regular file.
-    ///
-    /// # Errors
-    /// [`Error::Read`], [`Error::Directory`], [`Error::NotRegular`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let fail = |source| Error::Read { path: path.to_owned(), source };
-        // Asked before it is opened: opening a FIFO would wait for a writer.
-        let metadata = std::fs::metadata(path).map_err(fail)?;
-        if metadata.is_dir() {
-            return Err(Error::Directory(path.to_owned()));
-        }
-        if !metadata.is_file() {
-            return Err(Error::NotRegular(path.to_owned()));
-        }
-        Ok(Self { file: File::open(path).map_err(fail)?, len: metadata.len() })
+/// Opens a regular file.
+fn open(path: &Path) -> Result<HostFile, Error> {
+    if path.is_dir() {
+        return Err(Error::Directory(path.to_owned()));
     }
-}
-
-impl Bytes for FileBytes {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, offset: u64, len: usize) -> Option<Cow<'_, [u8]>> {
-        let end = offset.checked_add(len as u64)?;
-        if end > self.len {
-            return None;
-        }
-        let mut window = vec![0; len];
-        self.file.read_exact_at(&mut window, offset).ok()?;
-        Some(Cow::Owned(window))
-    }
+    HostFile::open(path).map_err(|error| match error {
+        rootfs::Error::Open { path, source } => Error::Read { path, source },
+        rootfs::Error::NotRegular { path, .. } => Error::NotRegular(path),
+    })
 }
 
 /// Analyzes the program at `path`.
 ///
 /// # Errors
-/// As [`FileBytes::open`]; a file of the wrong kind is a finding of the analysis.
+/// [`Error::Read`], [`Error::Directory`], [`Error::NotRegular`]; a file of the wrong kind is a finding of the analysis.
 pub fn analyze(path: &Path) -> Result<Analysis, Error> {
-    Ok(analyze_program(&path.display().to_string(), &FileBytes::open(path)?))
+    Ok(analyze_program(&path.display().to_string(), &open(path)?))
 }
 
 /// A program with the path it came from.

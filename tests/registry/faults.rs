@@ -166,7 +166,8 @@ async fn refusals_of_a_pull_word_for_word() {
     let manifest = |seen: &Seen| seen.target.contains("/manifests/");
     let blob = |seen: &Seen| seen.target.contains("/blobs/");
     let get = "GET http://HOST/v2/a/manifests/v1";
-    let cases: Vec<(fn(&Seen) -> bool, Answer, String)> = vec![
+    type Case = (fn(&Seen) -> bool, Answer, String);
+    let cases: Vec<Case> = vec![
         (manifest, Answer::new(404, ""), "`v1` is not in HOST/a".to_owned()),
         (blob, error(404, "BLOB_UNKNOWN", "blob unknown"), "`DIGEST` is not in HOST/a".to_owned()),
         (manifest, Answer::Endless(200, vec![b' '; 65536]), format!("HOST/a failed\ncaused by: `{get}` failed\ncaused by: the answer of `http://HOST/v2/a/manifests/v1` is larger than the limit of 8388608 bytes")),

@@ -209,7 +209,8 @@ async fn tags_page_by_page() {
         let answer = Answer::new(200, &format!(r#"{{"name":"a","tags":{tags}}}"#));
         next.map_or(answer.clone(), |next| answer.with("Link", &format!("<{next}>; rel=\"next\"")))
     };
-    let cases: Vec<(Vec<Answer>, Result<&[&str], &str>)> = vec![
+    type Case<'a> = (Vec<Answer>, Result<&'a [&'a str], &'a str>);
+    let cases: Vec<Case<'_>> = vec![
         (vec![page(r#"["b","a"]"#, None)], Ok(&["a", "b"])),
         (vec![page("null", None)], Ok(&[])),
         (vec![page(r#"["b"]"#, Some("/v2/a/tags/list?n=1000&last=b")), page(r#"["a","-odd"]"#, None)], Ok(&["a", "b"])),

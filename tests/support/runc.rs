@@ -43,7 +43,7 @@ impl Runner {
         let runner = Self { umoci: peers::find("umoci")?, runc: peers::find("runc")? };
         let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
         if !root {
-            println!("skipped: runc needs root here");
+            peers::skipped("runc needs root here");
         }
         root.then_some(runner)
     }
