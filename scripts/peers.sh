@@ -26,7 +26,6 @@ docker-registry          docker-registry
 skopeo                   skopeo
 umoci                    umoci
 runc                     runc
-crun                     crun
 containerd               containerd
 ctr                      containerd
 dockerd                  docker.io
