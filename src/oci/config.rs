@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::manifest::null_as_default;
 use super::{DiffId, Error, Platform, json};
 use crate::limits;
 
@@ -89,11 +90,6 @@ pub struct ContainerConfig {
 
 /// A Go set as JSON: keys with `{}` values.
 pub type Set = BTreeMap<String, Map<String, Value>>;
-
-/// Go encoders write `null` for empty lists and maps.
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
-}
 
 /// `rootfs` of the image config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
