@@ -1,7 +1,7 @@
 //! Layer 9: the command line: clap types, settings, one file per verb, rendering.
 //!
-//! *Invariants:* the environment is read in [`settings`] alone; stdout carries data only; every failure leaves through
-//! [`failure`], which gives it an exit code and the next step.
+//! *Invariants:* the environment is read in `settings` alone; stdout carries data only; every failure leaves through
+//! `failure`, which gives it an exit code and the next step.
 
 mod args;
 mod blame;

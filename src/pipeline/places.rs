@@ -16,7 +16,7 @@ pub struct Opened {
 /// Opens a place for reading and finds out which image is meant.
 ///
 /// # Errors
-/// [`Error::Unreadable`] for a docker daemon; those of the store.
+/// [`Error::OnlyForWriting`] for a docker daemon; those of the store.
 pub async fn open(location: &Location, environment: &Environment, observer: &SharedObserver) -> Result<Opened, Error> {
     match location {
         Location::Layout { directory, pointer } => {
