@@ -227,3 +227,29 @@ pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;
 
 /// Bytes of an image's `/etc/passwd` or `/etc/group` that are searched for a name; real ones have some KiB.
 pub const MAX_ACCOUNT_FILE_BYTES: u64 = 1 << 20;
+
+/// Most records walked in the version tables of one ELF file; libraries with the most versions (libstdc++) have some
+/// hundred. Each step counts, so that tables whose links form a cycle end.
+pub const MAX_VERSION_STEPS: usize = 64 << 10;
+
+/// Most objects of one closure: a process with four thousand libraries has never been seen.
+pub const MAX_CLOSURE_OBJECTS: usize = 4096;
+
+/// Most entries of `ld.so.cache` (a full desktop has some ten thousand).
+pub const MAX_LD_CACHE_ENTRIES: u32 = 1 << 20;
+
+/// Most sections of the cache's extension directory; two are defined.
+pub const MAX_LD_CACHE_SECTIONS: u32 = 64;
+
+/// Most glibc-hwcaps names in a cache; some dozens exist.
+pub const MAX_LD_CACHE_HWCAPS: u32 = 1024;
+
+/// Largest loader read for its built-in directories, in bytes; real ones have some hundred KiB.
+pub const MAX_LOADER_BYTES: u64 = 16 << 20;
+
+/// Largest file that configures a loader (`ld.so.cache`, `ld.so.preload`, musl's path file), in bytes; the cache of a full
+/// desktop has some hundred KiB.
+pub const MAX_LOADER_CONFIG_BYTES: u64 = 64 << 20;
+
+/// Most paths tried for one closure; real programs need some hundred, hostile search paths multiply.
+pub const MAX_LOADER_ATTEMPTS: usize = 64 << 10;

@@ -3,6 +3,7 @@
 //! *Invariant:* a strange file is a finding with a stable code, never an error and never a panic; nothing is executed.
 
 mod codes;
+pub mod loader;
 mod platform;
 mod program;
 mod refuse;

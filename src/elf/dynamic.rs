@@ -6,14 +6,41 @@ use serde::Serialize;
 
 use super::header::Layout;
 use super::segments::Segments;
-use super::{Error, Name};
+use super::versions::{self, Tables};
+use super::{Error, Name, Versions};
 use crate::limits::{MAX_DYNAMIC_ENTRIES, MAX_ELF_NAMES_TOTAL_BYTES};
+
+/// Tags that goblin does not name (gABI, "Dynamic Section"; Solaris linkers, adopted by glibc).
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
+const DT_DEPAUDIT: u64 = 0x6fff_fefb;
+const DT_AUDIT: u64 = 0x6fff_fefc;
+
+/// An entry that makes the loader load something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
+pub enum Load {
+    /// `DT_NEEDED`.
+    Needed(Name),
+    /// `DT_FILTER`: symbols come from there; it must be there.
+    Filter(Name),
+    /// `DT_AUXILIARY`: symbols come from there if it is there.
+    Auxiliary(Name),
+}
 
 /// What the dynamic section asks of the loader.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Dynamic {
     /// `DT_NEEDED`, in order.
     pub needed: Vec<Name>,
+    /// `DT_NEEDED`, `DT_FILTER` and `DT_AUXILIARY` in the section's order, which is the loader's.
+    #[serde(skip)]
+    pub loads: Vec<Load>,
+    /// `DT_AUDIT` and `DT_DEPAUDIT`, as written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<Name>,
+    /// Symbol versions demanded and defined.
+    pub versions: Versions,
     /// `DT_SONAME`.
     pub soname: Option<Name>,
     /// `DT_RPATH`, as written.
@@ -49,6 +76,7 @@ pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dy
     let mut out = Dynamic::default();
     let mut names: Vec<(u64, u64)> = Vec::new();
     let (mut table, mut table_size) = (None, 0);
+    let mut tables = Tables::default();
     let mut ended = false;
     for at in (0..raw.len()).step_by(entry) {
         let (Some(tag), Some(value)) = (layout.word(&raw, at), layout.word(&raw, at + layout.width())) else { break };
@@ -60,6 +88,11 @@ pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dy
             d::DT_STRTAB => table = Some(value),
             d::DT_STRSZ => table_size = value,
             d::DT_NEEDED | d::DT_SONAME | d::DT_RPATH | d::DT_RUNPATH => names.push((tag, value)),
+            DT_FILTER | DT_AUXILIARY | DT_AUDIT | DT_DEPAUDIT => names.push((tag, value)),
+            d::DT_VERNEED => tables.needs = Some(value),
+            d::DT_VERNEEDNUM => tables.need_count = value,
+            d::DT_VERDEF => tables.definitions = Some(value),
+            d::DT_VERDEFNUM => tables.definition_count = value,
             d::DT_FLAGS => out.flags |= value,
             d::DT_FLAGS_1 => out.flags_1 |= value,
             d::DT_TEXTREL => out.text_relocations = true,
@@ -73,6 +106,9 @@ pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dy
     out.text_relocations |= out.flags & d::DF_TEXTREL != 0;
     out.bind_now |= out.flags & d::DF_BIND_NOW != 0 || out.flags_1 & d::DF_1_NOW != 0;
     read_names(segments, &names, table, table_size, &mut out)?;
+    if let Some(table) = table {
+        out.versions = versions::parse(segments, layout, &tables, (table, table_size));
+    }
     Ok(Some(out))
 }
 
@@ -95,7 +131,13 @@ fn read_names(
         }
         let name = Name::new(name);
         match tag {
-            d::DT_NEEDED => out.needed.push(name),
+            d::DT_NEEDED => {
+                out.needed.push(name.clone());
+                out.loads.push(Load::Needed(name));
+            }
+            DT_FILTER => out.loads.push(Load::Filter(name)),
+            DT_AUXILIARY => out.loads.push(Load::Auxiliary(name)),
+            DT_AUDIT | DT_DEPAUDIT => out.audit.push(name),
             d::DT_SONAME => out.soname = Some(name),
             d::DT_RPATH => out.rpath = Some(name),
             _ => out.runpath = Some(name),
@@ -109,6 +151,10 @@ const fn tag_name(tag: u64) -> &'static str {
         d::DT_NEEDED => "DT_NEEDED",
         d::DT_SONAME => "DT_SONAME",
         d::DT_RPATH => "DT_RPATH",
+        DT_FILTER => "DT_FILTER",
+        DT_AUXILIARY => "DT_AUXILIARY",
+        DT_AUDIT => "DT_AUDIT",
+        DT_DEPAUDIT => "DT_DEPAUDIT",
         _ => "DT_RUNPATH",
     }
 }

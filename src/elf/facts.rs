@@ -105,7 +105,7 @@ impl ElfFacts {
 }
 
 /// The kernel takes the name from the file offset, not through the loaded segments.
-fn read_interpreter(segments: &Segments<'_>) -> Option<Name> {
+pub(super) fn read_interpreter(segments: &Segments<'_>) -> Option<Name> {
     let segment = segments.of_type(PT_INTERP).next()?;
     let len = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX).min(MAX_ELF_NAME_BYTES);
     let raw = segments.bytes().read_at(segment.p_offset, len)?;
@@ -178,7 +178,7 @@ pub enum ObjectType {
 }
 
 impl ObjectType {
-    const fn from_code(code: u16) -> Self {
+    pub(super) const fn from_code(code: u16) -> Self {
         match code {
             h::ET_REL => Self::Relocatable,
             h::ET_EXEC => Self::Executable,

@@ -31,6 +31,12 @@ impl HostFile {
         Ok(Self { file, metadata })
     }
 
+    /// Takes a file that is known to be regular.
+    pub(super) fn from_file(file: File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { file, metadata })
+    }
+
     /// What `fstat` told when the file was opened.
     #[must_use]
     pub const fn metadata(&self) -> &Metadata {

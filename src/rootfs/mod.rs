@@ -2,9 +2,17 @@
 //!
 //! *Invariant:* only regular files are opened, and nothing is ever written or executed.
 
+mod dir;
 mod error;
 mod host;
+mod memory;
+mod root;
+mod root_error;
 pub mod walk;
 
+pub use dir::DirRoot;
 pub use error::Error;
 pub use host::HostFile;
+pub use memory::MemoryRoot;
+pub use root::{Node, OpenFile, Resolved, Root, read_whole, resolve};
+pub use root_error::RootError;

@@ -1,0 +1,26 @@
+//! Which files the loader of a root maps for a program, decided from bytes alone.
+//!
+//! glibc and musl each by their own rules: the order of the walk, reuse of what is loaded already, search paths and their
+//! inheritance, the cache, default directories. Sources of the rules: glibc `elf/dl-load.c`, `elf/dl-deps.c`,
+//! `elf/dl-cache.c`, `elf/dl-version.c`; musl `ldso/dynlink.c`. *Invariant:* nothing is executed.
+
+mod cache;
+mod closure;
+mod glibc;
+mod musl;
+mod object;
+mod parsed;
+mod profile;
+mod search;
+mod target;
+mod tokens;
+mod versions;
+
+pub use cache::{CacheEntry, CacheError, LdCache};
+pub use closure::{Alias, Attempt, Closure, Loaded, Missing, Verdict, closure};
+pub use object::{Abi, Candidate, Dependency, Found, NeededVersion, Object, Shape};
+pub use parsed::ParsedObjects;
+pub use profile::{Libc, Profile};
+pub use search::Objects;
+pub use target::{Refusal, Target};
+pub use versions::{VersionProblem, check_versions};

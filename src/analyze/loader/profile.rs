@@ -1,0 +1,168 @@
+//! What kind of loader a root has and what it was built with, read from the loader's own bytes.
+
+use super::{Abi, LdCache};
+
+/// Whose rules apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+/// Everything about a root's loader that decides where it looks.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Whose rules.
+    pub libc: Libc,
+    /// Version, for example `2.36`, where the bytes tell it.
+    pub version: Option<String>,
+    /// Default directories in order, without trailing slash.
+    pub default_directories: Vec<Vec<u8>>,
+    /// What `$LIB` stands for; `None` for musl.
+    pub lib_token: Option<Vec<u8>>,
+    /// glibc-hwcaps subdirectories that the simulated processor has, the best first; empty for the baseline.
+    pub active_hwcaps: Vec<Vec<u8>>,
+    /// All subdirectories that a processor of this machine may have, the best first.
+    pub known_hwcaps: Vec<&'static str>,
+    /// ABI value of this machine in the cache.
+    pub cache_flags: Option<u32>,
+    /// The cache, when there is a valid one.
+    pub cache: Option<LdCache>,
+    /// Names from `/etc/ld.so.preload`.
+    pub preload: Vec<Vec<u8>>,
+    /// `LD_LIBRARY_PATH` of the image's environment.
+    pub library_path: Vec<Vec<u8>>,
+}
+
+impl Profile {
+    /// The profile of a glibc loader from its bytes.
+    #[must_use]
+    pub fn glibc(abi: Abi, loader: &[u8]) -> Self {
+        let default_directories = system_directories(loader);
+        let lib_token = lib_token(&default_directories);
+        Self {
+            libc: Libc::Glibc,
+            version: after(loader, b"stable release version ").or_else(|| after(loader, b"GNU C Library version ")),
+            default_directories,
+            lib_token: Some(lib_token),
+            active_hwcaps: Vec::new(),
+            known_hwcaps: known_hwcaps(abi),
+            cache_flags: cache_flags(abi),
+            cache: None,
+            preload: Vec::new(),
+            library_path: Vec::new(),
+        }
+    }
+
+    /// The profile of a musl loader; `path_file` is the content of `/etc/ld-musl-ARCH.path` when there is one.
+    #[must_use]
+    pub fn musl(path_file: Option<&[u8]>) -> Self {
+        let text = path_file.unwrap_or(b"/lib:/usr/local/lib:/usr/lib");
+        let directory = |d: &[u8]| (!d.is_empty()).then(|| trim_slash(d).to_vec());
+        Self {
+            libc: Libc::Musl,
+            version: None,
+            default_directories: text.split(|b| *b == b':' || *b == b'\n').filter_map(directory).collect(),
+            lib_token: None,
+            active_hwcaps: Vec::new(),
+            known_hwcaps: Vec::new(),
+            cache_flags: None,
+            cache: None,
+            preload: Vec::new(),
+            library_path: Vec::new(),
+        }
+    }
+}
+
+/// A path without its trailing slashes; the root stays `/`.
+pub(super) fn trim_slash(path: &[u8]) -> &[u8] {
+    let mut path = path;
+    while path.len() > 1 && path.ends_with(b"/") {
+        path = &path[..path.len() - 1];
+    }
+    path
+}
+
+/// glibc keeps `SYSTEM_DIRS` as consecutive strings, each with a trailing slash; the longest such run that names a
+/// `/usr/lib…` directory is it. Without one: `/lib`, `/usr/lib`, as the sources' own default.
+fn system_directories(loader: &[u8]) -> Vec<Vec<u8>> {
+    let mut best: Vec<Vec<u8>> = Vec::new();
+    let mut run: Vec<Vec<u8>> = Vec::new();
+    // The empty string ends a run that reaches to the end.
+    for string in loader.split(|b| *b == 0).chain([&b""[..]]) {
+        let directory = string.len() > 2
+            && string.len() < 256
+            && string.starts_with(b"/")
+            && string.ends_with(b"/")
+            && string.iter().all(|b| (0x21..0x7f).contains(b) && !b"$%:".contains(b));
+        if directory {
+            run.push(trim_slash(string).to_vec());
+            continue;
+        }
+        if run.len() > best.len() && run.iter().any(|d| d.windows(4).any(|w| w == b"/lib")) {
+            best = std::mem::take(&mut run);
+        }
+        run.clear();
+    }
+    if best.is_empty() { vec![b"/lib".to_vec(), b"/usr/lib".to_vec()] } else { best }
+}
+
+/// `$LIB` is the first default directory without its leading slash and `usr/`.
+fn lib_token(directories: &[Vec<u8>]) -> Vec<u8> {
+    let first = directories.first().map_or(&b"lib"[..], |d| &d[1..]);
+    first.strip_prefix(b"usr/").unwrap_or(first).to_vec()
+}
+
+/// The version number behind a phrase.
+fn after(bytes: &[u8], phrase: &[u8]) -> Option<String> {
+    let at = bytes.windows(phrase.len()).position(|w| w == phrase)? + phrase.len();
+    let version: String =
+        bytes[at..].iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b'.').map(|b| char::from(*b)).collect();
+    let version = version.trim_end_matches('.').to_owned();
+    (!version.is_empty()).then_some(version)
+}
+
+/// `_DL_CACHE_DEFAULT_ID` of each ABI (sysdeps/*/dl-cache.h, ldconfig.h).
+fn cache_flags(abi: Abi) -> Option<u32> {
+    Some(match (abi.machine, abi.is_64) {
+        (62, true) => 0x303,
+        (62, false) => 0x803,
+        (183, _) => 0xa03,
+        (40, _) => 0x903,
+        (21, _) => 0x503,
+        (22, true) => 0x403,
+        (243, true) => 0x1003,
+        (258, true) => 0x1203,
+        (3, _) => 0x3,
+        _ => return None,
+    })
+}
+
+fn known_hwcaps(abi: Abi) -> Vec<&'static str> {
+    match (abi.machine, abi.is_64, abi.big_endian) {
+        (62, true, _) => vec!["x86-64-v4", "x86-64-v3", "x86-64-v2"],
+        (21, true, false) => vec!["power10", "power9"],
+        (22, true, _) => vec!["z17", "z16", "z15", "z14", "z13"],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_directories_from_the_loader() {
+        let abi = Abi { is_64: true, big_endian: false, machine: 62 };
+        let bytes = b"junk\0/x/\0more\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\
+            GNU C Library (Debian GLIBC) stable release version 2.36.\n\0";
+        let profile = Profile::glibc(abi, bytes);
+        let shown: Vec<_> =
+            profile.default_directories.iter().map(|d| String::from_utf8_lossy(d).into_owned()).collect();
+        assert_eq!(shown, ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]);
+        assert_eq!(profile.lib_token.unwrap(), b"lib/x86_64-linux-gnu");
+        assert_eq!(profile.version.as_deref(), Some("2.36"));
+    }
+}

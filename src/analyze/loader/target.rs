@@ -1,0 +1,158 @@
+//! From a path of a root to its closure: the interpreter, the profile of its loader, the walk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::search::Objects;
+use super::{Abi, Candidate, Closure, LdCache, Object, ParsedObjects, Profile, closure};
+use crate::limits;
+use crate::rootfs::{Node, Resolved, Root, RootError, read_whole, resolve};
+
+/// Why there is no closure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nothing stands at the path.
+    #[error("nothing is there")]
+    Absent,
+    /// It is no ELF object.
+    #[error("it is no object that can be loaded: {0}")]
+    NotAnObject(String),
+    /// It names no interpreter, so no loader walks its needs.
+    #[error("it names no interpreter")]
+    Static,
+    /// The interpreter is not in the root.
+    #[error("its interpreter `{0}` is not in the root")]
+    InterpreterAbsent(String),
+    /// The interpreter is no object of the program's own class and machine.
+    #[error("its interpreter `{0}` cannot be loaded")]
+    InterpreterUnusable(String),
+}
+
+/// A root with everything that closures of its programs share: parsed objects and profiles of its loaders.
+pub struct Target<'a> {
+    root: &'a dyn Root,
+    objects: ParsedObjects<'a>,
+    profiles: Mutex<HashMap<Vec<u8>, Arc<Profile>>>,
+    active_hwcaps: Vec<Vec<u8>>,
+}
+
+impl<'a> Target<'a> {
+    /// Nothing is read yet; closures are those of a baseline processor.
+    #[must_use]
+    pub fn new(root: &'a dyn Root) -> Self {
+        Self { root, objects: ParsedObjects::new(root), profiles: Mutex::default(), active_hwcaps: Vec::new() }
+    }
+
+    /// Simulates a processor that has these glibc-hwcaps levels, the best first.
+    #[must_use]
+    pub fn with_hwcaps(mut self, levels: &[&str]) -> Self {
+        self.active_hwcaps = levels.iter().map(|l| l.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// The closure of the program or library at `path`. A library is walked as its own loader would when asked to list
+    /// it; `interpreter` stands in for the `PT_INTERP` that it does not have.
+    ///
+    /// # Errors
+    /// [`RootError`] when the root cannot be read; the inner error when there is no closure.
+    pub fn closure(&self, path: &[u8], interpreter: Option<&[u8]>) -> Result<Result<Closure, Refusal>, RootError> {
+        let Some(program) = resolve(self.root, path)? else { return Ok(Err(Refusal::Absent)) };
+        let object = match self.object(&program)? {
+            Ok(object) => object,
+            Err(reason) => return Ok(Err(Refusal::NotAnObject(reason))),
+        };
+        let Some(interpreter) = object.interpreter.clone().or_else(|| interpreter.map(<[u8]>::to_vec)) else {
+            return Ok(Err(Refusal::Static));
+        };
+        let shown = crate::diag::escape(&interpreter);
+        let Some(resolved) = resolve(self.root, &interpreter)? else {
+            return Ok(Err(Refusal::InterpreterAbsent(shown)));
+        };
+        let Ok(loader) = self.object(&resolved)? else { return Ok(Err(Refusal::InterpreterUnusable(shown))) };
+        if loader.abi != object.abi {
+            return Ok(Err(Refusal::InterpreterUnusable(shown)));
+        }
+        let profile = self.profile(&interpreter, &resolved, object.abi)?;
+        let interpreter = Some((interpreter, resolved, loader));
+        closure(self.root, &self.objects, &profile, program, object, interpreter).map(Ok)
+    }
+
+    fn object(&self, at: &Resolved) -> Result<Result<Arc<Object>, String>, RootError> {
+        if !matches!(at.node, Node::File { .. }) {
+            return Ok(Err("not a regular file".to_owned()));
+        }
+        Ok(match &*self.objects.read(&at.path)? {
+            Candidate::Object(object) => Ok(Arc::clone(object)),
+            Candidate::Absent => Err("it cannot be read".to_owned()),
+            Candidate::Garbage { reason, .. } => Err(reason.clone()),
+        })
+    }
+
+    /// The profile of the loader at `interpreter`, read once.
+    ///
+    /// # Errors
+    /// [`RootError`] when its files cannot be read.
+    pub fn profile(&self, interpreter: &[u8], resolved: &Resolved, abi: Abi) -> Result<Arc<Profile>, RootError> {
+        if let Some(known) = self.profiles.lock().unwrap_or_else(PoisonError::into_inner).get(interpreter) {
+            return Ok(Arc::clone(known));
+        }
+        let bytes = read_whole(self.root, &resolved.path, limits::MAX_LOADER_BYTES)?;
+        let profile = if is_musl(interpreter, &bytes) { self.musl(interpreter)? } else { self.glibc(abi, &bytes)? };
+        let profile = Arc::new(profile);
+        let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(interpreter.to_vec(), Arc::clone(&profile));
+        Ok(profile)
+    }
+
+    fn glibc(&self, abi: Abi, loader: &[u8]) -> Result<Profile, RootError> {
+        let mut profile = Profile::glibc(abi, loader);
+        // A cache that does not parse counts for the loader as none.
+        profile.cache =
+            self.optional(b"/etc/ld.so.cache")?.and_then(|bytes| LdCache::parse(&bytes, abi.big_endian).ok());
+        if let Some(preload) = self.optional(b"/etc/ld.so.preload")? {
+            profile.preload = preload_names(&preload);
+        }
+        profile.active_hwcaps.clone_from(&self.active_hwcaps);
+        Ok(profile)
+    }
+
+    /// musl's path file stands beside its loader: `/usr/lib/ld-musl-ARCH.so.1` gives `/usr/etc/ld-musl-ARCH.path`.
+    fn musl(&self, interpreter: &[u8]) -> Result<Profile, RootError> {
+        let name = interpreter.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let stem = name.split(|b| *b == b'.').next().unwrap_or_default();
+        // The prefix is what stands before the last two parts.
+        let cut = |path: &[u8]| path.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        let directory = &interpreter[..cut(interpreter)];
+        let path = [&directory[..cut(directory)], b"/etc/", stem, b".path"].concat();
+        Ok(Profile::musl(self.optional(&path)?.as_deref()))
+    }
+
+    fn optional(&self, path: &[u8]) -> Result<Option<Vec<u8>>, RootError> {
+        match resolve(self.root, path)? {
+            Some(Resolved { path, node: Node::File { .. }, .. }) => {
+                read_whole(self.root, &path, limits::MAX_LOADER_CONFIG_BYTES).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// musl's loader is told by its name, which its own build fixes, or by what it says of itself.
+fn is_musl(interpreter: &[u8], loader: &[u8]) -> bool {
+    let name = interpreter.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    name.starts_with(b"ld-musl-") || memchr::memmem::find(loader, b"musl libc (").is_some()
+}
+
+/// Names in `/etc/ld.so.preload`: separated by white space or colons, `#` begins a comment.
+fn preload_names(text: &[u8]) -> Vec<Vec<u8>> {
+    let line = |line: &[u8]| line.split(|b| *b == b'#').next().unwrap_or_default().to_vec();
+    let lines = text.split(|b| *b == b'\n').map(line);
+    let names = lines.flat_map(|l| {
+        l.split(|b| b.is_ascii_whitespace() || *b == b':')
+            .filter(|n| !n.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
+    });
+    names.collect()
+}
