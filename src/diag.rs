@@ -93,12 +93,13 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]: `{}`: {}", self.severity, self.code, self.subject, self.message)?;
+        let (subject, message) = (printable(&self.subject), printable(&self.message));
+        write!(f, "{}[{}]: `{subject}`: {message}", self.severity, self.code)?;
         for evidence in &self.evidence {
-            write!(f, "\n  {}: {}", evidence.source, evidence.value)?;
+            write!(f, "\n  {}: {}", printable(&evidence.source), printable(&evidence.value))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", printable(hint))?;
         }
         Ok(())
     }

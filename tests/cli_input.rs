@@ -5,7 +5,8 @@ mod cli;
 #[path = "support/elf.rs"]
 mod elf;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::Path;
 
 use cli::{Run, Workbench, signal};
 use elf::{ElfMaker, Machine};
@@ -243,6 +244,158 @@ fn a_layout_in_the_way() {
     );
     assert_eq!(std::fs::read(bench.join("out/precious")).unwrap(), b"data");
     assert_eq!(std::fs::read_dir(bench.join("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn an_output_that_is_no_file_is_written_to() {
+    let bench = bench();
+    let program = env!("CARGO_BIN_EXE_coracle");
+    let pipe = bench.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    bench.run(["build", "./hello", "-o", "archive:pipe"]).says(0, "archive:pipe\n", "");
+    bench.file("read.tar", reader.join().unwrap());
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    bench.run(["validate", "archive:read.tar"]).succeeds();
+
+    symlink("real.tar", bench.join("link.tar")).unwrap();
+    for _ in ["new", "there already"] {
+        bench.file("real.tar", "");
+        bench.run(["build", "./hello", "-o", "archive:link.tar"]).succeeds();
+        assert_eq!(std::fs::read_link(bench.join("link.tar")).unwrap(), Path::new("real.tar"));
+        bench.run(["validate", "archive:real.tar"]).succeeds();
+    }
+
+    // As `/dev/stdout` is one, when the standard output goes to a file that others write to too.
+    symlink("/proc/self/fd/1", bench.join("stdout")).unwrap();
+    let words =
+        format!("echo before; '{program}' build ./hello -o oci:out --digest-file stdout --format json; echo after");
+    let log = std::fs::File::create(bench.join("log")).unwrap();
+    let status = std::process::Command::new("sh").args(["-c", &words]).current_dir(bench.path()).stdout(log).status();
+    assert!(status.unwrap().success());
+    assert!(std::fs::symlink_metadata(bench.join("stdout")).unwrap().is_symlink());
+    let log = std::fs::read_to_string(bench.join("log")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!((lines[0], lines.last().copied()), ("before", Some("after")), "{log}");
+    assert!(lines[1].starts_with("sha256:"), "{log}");
+
+    bench.file("dir/x", "");
+    bench
+        .run(["build", "./hello", "-o", "archive:dir"])
+        .fails(1, "error: cannot write `dir`\ncaused by: is a directory\n\nhint: name a file in it\n");
+}
+
+#[test]
+fn an_output_never_takes_the_place_of_an_input() {
+    let bench = bench();
+    let program = std::fs::read(bench.join("hello")).unwrap();
+    bench.run(["build", "./hello", "-o", "archive:./hello"]).fails(
+        1,
+        "error: the output `archive:./hello` would change `./hello`, which goes into the image\n\n\
+         hint: write to another place, or leave it out with `--exclude`\n",
+    );
+    bench.run(["build", "./hello", "--digest-file", "hello"]).fails(
+        1,
+        "error: `hello` would be written over `./hello`, which goes into the image\n\nhint: write to another file\n",
+    );
+    assert_eq!(std::fs::read(bench.join("hello")).unwrap(), program);
+    assert_eq!(names(&bench), ["hello"]);
+
+    // The second build would hold what the first one made, and so would never give the same image.
+    let words = ["build", "./hello", "--add", ".:/srv", "-o", "oci:out"];
+    let first = bench.run(words).succeeds();
+    let second = bench.run(words);
+    assert_eq!(second.code(), Some(1), "{}", second.stderr());
+    assert!(second.stderr().starts_with("error: the output `oci:out` would change `./out/"), "{}", second.stderr());
+    assert_eq!(bench.run([&words[..], &["--exclude", "out"]].concat()).succeeds(), first);
+}
+
+#[test]
+fn foreign_texts_do_not_steer_the_terminal() {
+    // A line of its own that begins with `::` is a command to GitHub Actions.
+    let bench = bench().env("GITHUB_ACTIONS", "true");
+    bench.run(["inspect", "./no\u{1b}[31m\n::stop-commands::x"]).fails(
+        1,
+        "error: cannot read `./no\\u{1b}[31m\\n::stop-commands::x`\n\
+         caused by: No such file or directory (os error 2)\n\n\
+         hint: check the path; it is relative to the current directory\n\
+         ::error title=coracle::cannot read `./no\\u{1b}[31m\\n::stop-commands::x`: \
+         No such file or directory (os error 2)\n",
+    );
+    bench.run(["build", "./hello", "--label", "a=b\nuser          0:0\u{1b}", "-o", "oci:out"]).succeeds();
+    let shown = bench.run(["inspect", "oci:out"]).succeeds();
+    assert!(shown.contains("\nlabel         a=b\\nuser          0:0\\u{1b}\n"), "{shown}");
+}
+
+#[test]
+fn passwords_in_urls_are_not_repeated() {
+    let bench = bench().env("HTTPS_PROXY", "http://u:hunter2@127.0.0.1:1");
+    bench.run(["build", "./hello", "-o", "oci:out"]).succeeds();
+    bench.run(["push", "oci:out", "https://u:hunter2@r.example/x"]).fails(
+        1,
+        "error: `<REF>...` cannot be `https://[redacted]@r.example/x`\n\
+         caused by: `https://[redacted]@r.example/x` is not an image reference: it has a URL scheme; \
+         write `host/repository:tag` without it\n\nhint: see `coracle push --help`\n",
+    );
+    let proxied = bench.run(["push", "oci:out", "r.invalid/x"]);
+    assert_eq!(proxied.code(), Some(2));
+    let (start, end) = (
+        "error: r.invalid/x failed\ncaused by: `HEAD https://r.invalid/v2/x/",
+        " failed after 3 attempts\n\
+         caused by: the proxy `127.0.0.1:1` cannot be reached\n\
+         caused by: cannot connect to `127.0.0.1:1`\n\
+         caused by: Connection refused (os error 111)\n\n\
+         hint: check `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`\n",
+    );
+    let stderr = proxied.stderr();
+    assert!(stderr.starts_with(start) && stderr.ends_with(end) && !stderr.contains("hunter2"), "{stderr}");
+}
+
+#[test]
+fn a_damaged_layout_is_the_users() {
+    let bench = bench();
+    bench.run(["build", "./hello", "-o", "oci:out"]).succeeds();
+    bench.file("out/index.json", "null");
+    bench.run(["validate", "oci:out"]).fails(
+        1,
+        "error: oci:out holds a document that is not valid\n\
+         caused by: image index is not valid: invalid type: null, expected struct ImageIndex at line 1 column 4\n\n\
+         hint: it is damaged: build the image, or copy it, again\n",
+    );
+    let long = "x".repeat(300);
+    bench.run(["build", &long]).fails(
+        1,
+        &format!(
+            "error: cannot read `{long}`\ncaused by: File name too long (os error 36)\n\n\
+             hint: check the path; it is relative to the current directory\n"
+        ),
+    );
+}
+
+/// As in a pod that runs under an arbitrary user id with `HOME=/root`.
+#[test]
+fn a_home_of_somebody_else_has_no_credentials() {
+    let bench = bench();
+    bench.run(["build", "./hello", "-o", "oci:out"]).succeeds();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::create_dir(bench.join("home")).unwrap();
+    std::fs::set_permissions(bench.join("home"), mode(0o000)).unwrap();
+    std::fs::set_permissions(bench.path(), mode(0o755)).unwrap();
+    let words = ["push", "oci:out", "127.0.0.1:1/x"];
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coracle"));
+    if std::fs::read_dir(bench.join("home")).is_ok() {
+        command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", env!("CARGO_BIN_EXE_coracle")]);
+    }
+    let output = command.args(words).current_dir(bench.path()).env_clear().env("HOME", bench.join("home")).output();
+    // Without setpriv root cannot become another, and the program itself may lie where only root reads.
+    let Some(output) = output.ok().filter(|output| matches!(output.status.code(), Some(1 | 2))) else { return };
+    let run = Run::new(words.join(" "), &output, bench.path());
+    assert!(run.stderr().starts_with("error: 127.0.0.1:1/x failed\n"), "{}", run.stderr());
+    std::fs::set_permissions(bench.join("home"), mode(0o755)).unwrap();
 }
 
 #[test]

@@ -62,8 +62,8 @@ fn annotations_for_github_actions_are_escaped() {
     let bench = Workbench::new().env("GITHUB_ACTIONS", "true");
     bench.run(["build", "./x", "--format", "50%\nx"]).fails(
         1,
-        "error: `50%\nx` is not a value of `--format`\n\nhint: allowed are `text`, `json`\n\
-         ::error title=coracle::`50%25%0Ax` is not a value of `--format`\n",
+        "error: `50%\\nx` is not a value of `--format`\n\nhint: allowed are `text`, `json`\n\
+         ::error title=coracle::`50%25\\nx` is not a value of `--format`\n",
     );
 }
 

@@ -45,6 +45,9 @@ pub fn of_pipeline(error: &Error) -> Failure {
             (Blame::Input, Some("push to a tag, or leave out what follows the `@`".to_owned()))
         }
         Error::SameOutput(_) => (Blame::Input, None),
+        Error::OutputIsInput { .. } => {
+            (Blame::Input, Some("write to another place, or leave it out with `--exclude`".to_owned()))
+        }
         Error::Refused(findings) => return Failure::refused(findings.clone()),
         Error::Plan(error) => return of_plan(error),
         Error::Walk(error) => (blame_of_walk(error), hint_of_walk(error)),
@@ -64,6 +67,16 @@ pub fn of_plan(error: &plan::Error) -> Failure {
         plan::Error::SamePath { .. } => (Blame::Input, Some("give one of them another path in the image")),
         plan::Error::Encode(_) | plan::Error::Content { .. } => (Blame::Environment, None),
         plan::Error::NoProgram => (Blame::Input, Some("name one: `coracle build ./program`")),
+        plan::Error::ProgramName { .. } => (Blame::Input, Some("give another name with `--name`")),
+        plan::Error::BelowFile { .. } | plan::Error::DirectoryOrNot { .. } => {
+            (Blame::Input, Some("give one of them another path in the image"))
+        }
+        plan::Error::Whiteout { .. } => (Blame::Input, Some("leave it out with `--exclude`, or give it another name")),
+        plan::Error::EscapingLink { .. } => {
+            (Blame::Input, Some("add what it leads to, or leave the link out with `--exclude`"))
+        }
+        plan::Error::Path { .. } => (Blame::Input, Some("write an absolute path of the image without `..`")),
+        plan::Error::Add { .. } => (Blame::Input, Some("write `SRC:DST[:MODE[:UID:GID]]`")),
         _ => (Blame::Input, None),
     };
     finish(Failure::of(blame, error), error, hint.map(str::to_owned))
@@ -104,12 +117,17 @@ pub fn of_store(error: &store::Error) -> Failure {
         | store::Error::NoPlatform { .. }
         | store::Error::Location { .. }
         | store::Error::Oci(_)
+        | store::Error::Document { .. }
+        | store::Error::IndexTooLarge(_)
         | store::Error::ZstdNotLoadable(_) => Blame::Input,
         store::Error::Io { verb: "read", source, .. } => blame_of_reading(source),
+        store::Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => Blame::Input,
         _ => Blame::Environment,
     };
     let hint = match error {
         store::Error::NotFound { .. } => Some("check the name and the tag".to_owned()),
+        store::Error::Io { verb: "read", source, .. } => hint_of_reading(source),
+        store::Error::Document { .. } => Some("it is damaged: build the image, or copy it, again".to_owned()),
         other => other.hint(),
     };
     finish(Failure::of(blame, error), error, hint)
@@ -195,14 +213,20 @@ fn hint_of_walk(error: &rootfs::walk::Error) -> Option<String> {
 /// A file that is not there or may not be read is the user's to name or to open; anything else is the disk's.
 fn blame_of_reading(error: &io::Error) -> Blame {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => Blame::Input,
+        io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidFilename => Blame::Input,
         _ => Blame::Environment,
     }
 }
 
 fn hint_of_reading(error: &io::Error) -> Option<String> {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "check the path; it is relative to the current directory",
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+            "check the path; it is relative to the current directory"
+        }
         io::ErrorKind::PermissionDenied => "allow the current user to read it",
         _ => return None,
     };
@@ -217,6 +241,8 @@ fn hint_of_io(error: &io::Error) -> Option<&'static str> {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             Some("write to a directory that the current user may write to")
         }
+        io::ErrorKind::NotFound => Some("make the directory first"),
+        io::ErrorKind::IsADirectory => Some("name a file in it"),
         _ => None,
     }
 }

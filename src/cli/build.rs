@@ -55,6 +55,7 @@ pub struct Args {
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
     let asked = request::of(&args.paths, &args.image, variables)?;
     let delivery = asked.delivery(&args.names, args.push, &args.output)?;
+    report::keep_apart(args, &asked.request)?;
     let environment =
         variables.pipeline_environment(Some(&args.cache), args.push.then_some(&args.network), &args.common)?;
     let outcome = work::run(&args.common, variables, async |observer| {

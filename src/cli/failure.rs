@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, printable};
+use crate::oci::without_user_info;
 
 /// Whose turn it is; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,8 @@ impl Blame {
     }
 }
 
-/// A failure ready to be shown.
+/// A failure ready to be shown. Its texts quote foreign names, so control characters in them are escaped, and passwords
+/// in URLs left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     blame: Blame,
@@ -43,7 +45,8 @@ pub struct Failure {
 impl Failure {
     /// The user's input is wrong.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { blame: Blame::Input, message: message.into(), causes: Vec::new(), hint: None, findings: Vec::new() }
+        let message = shown(&message.into());
+        Self { blame: Blame::Input, message, causes: Vec::new(), hint: None, findings: Vec::new() }
     }
 
     /// Files that no image can be made of; the findings say it all.
@@ -77,7 +80,7 @@ impl Failure {
         let mut source = error.source();
         let mut last = failure.message.clone();
         while let Some(cause) = source {
-            let text = cause.to_string();
+            let text = shown(&cause.to_string());
             if !last.ends_with(&text) {
                 failure.causes.push(text.clone());
                 last = text;
@@ -90,14 +93,14 @@ impl Failure {
     /// Adds a cause at the end of the chain.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
+        self.causes.push(shown(&cause.into()));
         self
     }
 
     /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(shown(&hint.into()));
         self
     }
 
@@ -130,6 +133,10 @@ impl Failure {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
+
+fn shown(text: &str) -> String {
+    printable(&without_user_info(text))
 }
 
 /// As it is shown, without colours.

@@ -12,7 +12,7 @@ use super::progress::human_bytes;
 use super::settings::Variables;
 use super::{blame, what, work};
 use crate::analyze::Analysis;
-use crate::diag::escape;
+use crate::diag::{escape, printable};
 use crate::oci::Platform;
 use crate::pipeline::{self, Seen, SeenImage, SeenPath, programs};
 use crate::store::Location;
@@ -103,6 +103,8 @@ struct Table(String);
 
 impl Table {
     fn row(&mut self, name: &str, value: impl std::fmt::Display) {
+        // What a foreign file says must neither move the cursor of a terminal nor look like another row.
+        let value = printable(&value.to_string());
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{name:<14}{value}");
     }
@@ -188,7 +190,7 @@ fn image_text(image: &SeenImage, layers: &[Vec<SeenPath>]) -> String {
             let _ = writeln!(table.0, "  {}", path_text(path));
         }
     }
-    escape_controls(&table.0)
+    table.0
 }
 
 /// `0555 0:0 812 /app/hello`, with the target of a link.
@@ -205,12 +207,6 @@ fn path_text(path: &SeenPath) -> String {
         entry.size,
         name.trim_start_matches('/')
     )
-}
-
-/// What a foreign config says must not move the cursor of a terminal.
-fn escape_controls(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
 }
 
 fn image_json(image: &SeenImage, layers: Option<&Vec<Vec<SeenPath>>>) -> Value {

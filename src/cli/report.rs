@@ -1,15 +1,16 @@
 //! What `build` tells about an image: on stdout and in the files that flags name.
 
-use std::fs::Permissions;
+use std::fs::{Metadata, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::build::Args;
 use super::failure::Failure;
-use crate::pipeline::{ImageSummary, Outcome};
+use crate::pipeline::{ImageSummary, Outcome, Request};
+use crate::store::{Destination, destination};
 
 /// All references, one per line.
 pub fn references(outcome: &Outcome) -> String {
@@ -53,6 +54,27 @@ fn image(image: &ImageSummary) -> Value {
     })
 }
 
+/// Sees to it, before anything is done, that no file that flags name takes the place of one that is read.
+///
+/// # Errors
+/// A failure that names the file.
+pub fn keep_apart(args: &Args, request: &Request) -> Result<(), Failure> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().filter(Metadata::is_file).map(|m| (m.dev(), m.ino()));
+    let programs = request.programs.iter().map(|program| &program.path);
+    let read: Vec<&PathBuf> = programs.chain(request.adds.iter().map(|add| &add.src)).collect();
+    for path in [&args.digest_file, &args.image_refs, &args.metadata_file].into_iter().flatten() {
+        let written = identity(path);
+        if let Some(source) = read.iter().find(|source| written.is_some() && identity(source) == written) {
+            let (path, source) = (path.display(), source.display());
+            return Err(Failure::input(format!(
+                "`{path}` would be written over `{source}`, which goes into the image"
+            ))
+            .hint("write to another file"));
+        }
+    }
+    Ok(())
+}
+
 /// Writes the files that flags name, each whole or not at all.
 ///
 /// # Errors
@@ -92,21 +114,21 @@ fn metadata(outcome: &Outcome) -> Value {
     members
 }
 
-/// Replaces a file in one step.
+/// Replaces a file in one step; a device or pipe is written to.
 ///
 /// # Errors
 /// A failure that names the file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> std::io::Result<()> {
-        // A device or pipe such as /dev/stdout cannot be replaced, only written to.
-        if path.exists() && !path.is_file() {
-            return std::fs::write(path, bytes);
-        }
+        let place = match destination(path)? {
+            Destination::Existing(mut file) => return file.write_all(bytes),
+            Destination::Replace(place) => place,
+        };
+        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(".coracle-").tempfile_in(directory)?;
         file.write_all(bytes)?;
         file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-        file.persist(path).map_err(|e| e.error)?;
+        file.persist(&place).map_err(|e| e.error)?;
         Ok(())
     };
     attempt().map_err(|error| {

@@ -83,14 +83,14 @@ fn sources(paths: &[PathBuf], image: &Image) -> Result<(Option<PathBuf>, Vec<Pro
     match paths {
         [] => {
             let file = PathBuf::from(config::FILE_NAME);
-            if file.exists() {
+            if file.is_file() {
                 return Ok((Some(file), Vec::new()));
             }
             Err(Failure::input("there is no program to build an image from")
                 .caused_by(format!("no PATH is given, and this directory has no `{}`", config::FILE_NAME))
                 .hint("name a program: `coracle build ./program`"))
         }
-        [directory] if directory.join(config::FILE_NAME).exists() => {
+        [directory] if directory.join(config::FILE_NAME).is_file() => {
             Ok((Some(directory.join(config::FILE_NAME)), Vec::new()))
         }
         _ => Ok((None, programs())),

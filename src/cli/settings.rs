@@ -154,6 +154,14 @@ impl Variables {
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     continue;
                 }
+                // Under an arbitrary user id `$HOME` is somebody else's: whether there is a file cannot even be told.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && std::fs::symlink_metadata(&path).is_err()
+                        && !self.names_auth_file(&path) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(unreadable(&path, &error)),
             };
             let config = DockerConfig::parse(&path.display().to_string(), &bytes)
@@ -168,6 +176,12 @@ impl Variables {
     fn docker_socket(&self) -> PathBuf {
         let host = self.text("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock");
         PathBuf::from(host.strip_prefix("unix://").unwrap_or(host))
+    }
+
+    /// Whether the user names this file, other than through `$HOME`.
+    fn names_auth_file(&self, path: &Path) -> bool {
+        let named = self.path("REGISTRY_AUTH_FILE").is_some_and(|file| file == path);
+        named || self.path("DOCKER_CONFIG").is_some_and(|directory| directory.join("config.json") == path)
     }
 
     /// Files with registry credentials, the first that knows a registry wins.
@@ -188,7 +202,9 @@ impl Variables {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::input(format!("cannot read `{}`", path.display())).caused_by(error.to_string())
+    Failure::input(format!("cannot read `{}`", path.display()))
+        .caused_by(error.to_string())
+        .hint("check the path, and that the current user may read it")
 }
 
 #[cfg(test)]

@@ -232,9 +232,12 @@ impl HttpClient {
         if let Some(failure) = sending.take_failure() {
             return Err(failure);
         }
-        let inner = outcome.map_err(|error| classify(error, host.clone(), timeouts.connect.as_secs()))?;
-        let proxied = self.inner.environment.proxies.for_url(url).is_some();
-        let peer = if proxied { None } else { inner.remote_addr().map(|address| address.ip()) };
+        let proxy = self.inner.environment.proxies.for_url(url);
+        let inner = outcome.map_err(|error| {
+            let error = classify(error, host.clone(), timeouts.connect.as_secs());
+            proxy.map(|proxy| host_port(proxy.expose())).into_iter().fold(error, Error::of_proxy)
+        })?;
+        let peer = if proxy.is_some() { None } else { inner.remote_addr().map(|address| address.ip()) };
         Ok(Response { links: reach_of_links(url, peer), inner, host, timeouts, started })
     }
 

@@ -67,6 +67,15 @@ pub enum Error {
         /// Time allowed.
         seconds: u64,
     },
+    /// The proxy that stands before a host cannot be reached.
+    #[error("the proxy `{proxy}` cannot be reached")]
+    Proxy {
+        /// `host:port`.
+        proxy: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// Neither side moved a byte for the time allowed.
     #[error("`{host}` was silent for {seconds} s")]
     Idle {
@@ -209,10 +218,21 @@ impl Error {
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Dns { .. } | Self::Connect { .. } => Retry::Few,
+            Self::Dns { .. } | Self::Connect { .. } | Self::Proxy { .. } => Retry::Few,
             Self::ConnectTimeout { .. } | Self::Idle { .. } | Self::Cut { .. } | Self::Transport { .. } => Retry::Yes,
             _ => Retry::Never,
         }
+    }
+
+    /// The same error where the connection was one to a proxy.
+    pub(super) fn of_proxy(self, proxy: String) -> Self {
+        let source = match self {
+            Self::Dns { source, .. } => Self::Dns { host: name_of(&proxy), source },
+            Self::Connect { source, .. } => Self::Connect { host: proxy.clone(), source },
+            Self::ConnectTimeout { seconds, .. } => Self::ConnectTimeout { host: proxy.clone(), seconds },
+            other => return other,
+        };
+        Self::Proxy { proxy, source: Box::new(source) }
     }
 
     /// The next step for the person, where there is one.
@@ -223,6 +243,7 @@ impl Error {
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
                 "nothing listens there: check the port, and that the registry runs"
             }
+            Self::Proxy { .. } => "check `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`",
             Self::NotTls { .. } => "if the registry really speaks plain HTTP, say so with `--plain-http HOST`",
             Self::Certificate { source, .. } if is_unknown_issuer(source) => {
                 "if the registry has a private certificate authority, name its file with `--ca`"

@@ -82,9 +82,43 @@ impl fmt::Debug for RedactedUrl {
     }
 }
 
+/// A text for people in which URLs of any form may stand, without their user info.
+#[must_use]
+pub fn without_user_info(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, authority) = rest.split_at(at + "://".len());
+        out.push_str(before);
+        let end = authority.find(['/', '?', '#', '`', '"', '\'', '<', '>']).unwrap_or(authority.len());
+        match authority[..end].rfind('@') {
+            Some(at) => {
+                out.push_str("[redacted]");
+                rest = &authority[at..];
+            }
+            None => rest = authority,
+        }
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_info_of_any_text() {
+        for (text, want) in [
+            ("no URL", "no URL"),
+            ("`http://u:p@h/x` is none", "`http://[redacted]@h/x` is none"),
+            ("https://u:p@ss w@h:5000", "https://[redacted]@h:5000"),
+            ("http://h/x@y and oci://t@z", "http://h/x@y and oci://[redacted]@z"),
+            ("http://h http://", "http://h http://"),
+            ("ü://é@ö", "ü://[redacted]@ö"),
+        ] {
+            assert_eq!(without_user_info(text), want);
+        }
+    }
 
     #[test]
     fn never_shows_a_secret() {

@@ -8,7 +8,7 @@ use super::{Delivery, Environment, Error, Place};
 use crate::blob::Blob;
 use crate::observe::SharedObserver;
 use crate::oci::{Descriptor, Reference, Tag};
-use crate::plan::EncoderId;
+use crate::plan::{EncoderId, EntryKind, Plan};
 use crate::registry::Registry;
 use crate::store::{
     Archive, ArchiveOptions, CopyOptions, Daemon, LayoutStore, Location, Pointer, Store, put_image, put_index,
@@ -216,6 +216,38 @@ pub(super) fn spool_directory(targets: &[Target], environment: &Environment) -> 
 fn existing(path: &Path) -> PathBuf {
     let found = path.ancestors().find(|p| !p.as_os_str().is_empty() && p.is_dir());
     found.map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Refuses an output that takes the place of a file that goes into the image, and a layout that goes into the image
+/// itself: it would be another one with every build.
+///
+/// # Errors
+/// [`Error::OutputIsInput`].
+pub(super) fn keep_apart(targets: &[Target], plans: &[Plan]) -> Result<(), Error> {
+    let contents = || plans.iter().flat_map(|plan| &plan.layers).flat_map(|layer| &layer.entries);
+    let sources = || {
+        contents().filter_map(|entry| match &entry.kind {
+            EntryKind::File(content) => content.source.file(),
+            _ => None,
+        })
+    };
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    for target in targets {
+        let clash = match &target.kind {
+            Kind::Layout { directory, .. } => absolute(directory).and_then(|directory| {
+                sources().find(|source| absolute(source).is_some_and(|source| source.starts_with(&directory)))
+            }),
+            Kind::Archive(file) => identity(file)
+                .and_then(|output| sources().find(|source| identity(source).is_some_and(|source| source == output))),
+            Kind::Repository { .. } | Kind::Daemon(_) => None,
+        };
+        if let Some(input) = clash {
+            let (output, input) = (target.location.to_string(), input.to_owned());
+            return Err(Error::OutputIsInput { output, input });
+        }
+    }
+    Ok(())
 }
 
 /// Puts everything everywhere, and only then sets the tags. Archives and the daemon, which take content and names in one

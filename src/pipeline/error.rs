@@ -60,6 +60,14 @@ pub enum Error {
     /// Two outputs are the same place.
     #[error("`{0}` is named twice as an output")]
     SameOutput(String),
+    /// An output that would be written over what is read, or into the middle of it.
+    #[error("the output `{output}` would change `{}`, which goes into the image", input.display())]
+    OutputIsInput {
+        /// The output.
+        output: String,
+        /// The file.
+        input: PathBuf,
+    },
     /// An output with a digest, which only the content can have.
     #[error("`{0}` has a digest, but a new image has its own")]
     PinnedOutput(String),

@@ -99,6 +99,7 @@ pub async fn build(
     let asked = request.clone();
     let planned = tokio::task::spawn_blocking(move || plan(&asked)).await??;
     let targets = deliver::targets(delivery, &planned.name, encoder, environment, observer)?;
+    deliver::keep_apart(&targets, &planned.plans)?;
     let plan_done = Instant::now();
 
     let mut images = Vec::new();

@@ -11,7 +11,7 @@ use std::path::Path;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::file::{self, VerifyingReader};
+use super::file::{self, Destination, VerifyingReader};
 use super::roots::{CONTAINERD_NAME, REF_NAME, Roots};
 use super::tree::Tree;
 use super::{Error, Pointer, Store, layout};
@@ -126,7 +126,7 @@ impl Archive {
         tar.finish().map_err(|e| Error::io("write", target, e))
     }
 
-    /// Writes the archive under `path`, whole or not at all.
+    /// Writes the archive under `path`: a file whole or not at all; a device or pipe is written to.
     ///
     /// # Errors
     /// As [`Archive::write_to`].
@@ -135,15 +135,25 @@ impl Archive {
         layout::blocking(move || {
             let total = archive.members.values().map(|blob| blob.descriptor().size).sum();
             archive.observer.event(Event::Begin { id: "archive", verb: "writing", total: Some(total) });
-            let mut out = BufWriter::with_capacity(1 << 20, file::temporary_beside(&path)?);
-            archive.write_to(&mut out, &path)?;
-            let temporary = out.into_inner().map_err(|e| Error::io("write", &path, e.into_error()))?;
-            temporary.as_file().sync_all().map_err(|e| Error::io("write", &path, e))?;
-            file::persist(temporary, &path)?;
+            match file::destination(&path).map_err(|e| Error::io("write", &path, e))? {
+                Destination::Existing(file) => archive.write_through(file, &path).map(drop)?,
+                Destination::Replace(place) => {
+                    let temporary = archive.write_through(file::temporary_beside(&place)?, &path)?;
+                    temporary.as_file().sync_all().map_err(|e| Error::io("write", &path, e))?;
+                    file::persist(temporary, &place)?;
+                }
+            }
             archive.observer.event(Event::End { id: "archive", note: "" });
             Ok(())
         })
         .await
+    }
+
+    /// Writes the tar in large pieces and gives back what was written to.
+    fn write_through<W: Write>(&self, to: W, target: &Path) -> Result<W, Error> {
+        let mut out = BufWriter::with_capacity(1 << 20, to);
+        self.write_to(&mut out, target)?;
+        out.into_inner().map_err(|e| Error::io("write", target, e.into_error()))
     }
 
     /// `blobs/` and one directory per algorithm: all sort before the other members.

@@ -3,6 +3,8 @@
 //! A record is found by the encoder, the recipe of the archive, and each entry with the identity of its content: the
 //! digest where it is known, else what `stat` tells (device, inode, size, both times). A file changed within the last two
 //! seconds has no identity: it can change again without a trace within one tick of the clock, as in git's racy index.
+//! Linux notes a write through a shared memory map only when the page was clean: a process that keeps a file mapped and
+//! goes on writing is the one case that is not seen.
 //! The cache holds no content, so a wrong hit is the only harm it could do; a lost or damaged record is a miss.
 
 use std::fs::{self, File};

@@ -7,6 +7,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,40 @@ pub(super) fn temporary_beside(path: &Path) -> Result<NamedTempFile, Error> {
 /// Gives the temporary file its name, replacing what was there.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
     file.persist(path).map(drop).map_err(|e| Error::io("rename a file to", path, e.error))
+}
+
+/// Where the bytes of an output file go.
+pub(crate) enum Destination {
+    /// To a new file that takes this path in one step.
+    Replace(PathBuf),
+    /// Into what is there already: a device, a pipe, or a file that some process has open (`/dev/stdout`). To replace it
+    /// would take it away from everybody else.
+    Existing(File),
+}
+
+/// What writing to `path` means. A symbolic link is followed, not replaced.
+///
+/// # Errors
+/// [`io::ErrorKind::IsADirectory`], and those of opening what is not replaced.
+pub(crate) fn destination(path: &Path) -> io::Result<Destination> {
+    let special = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) => !metadata.is_file(),
+        Err(_) => false,
+    };
+    // `/dev/stdout` is a link to `/proc/self/fd/1`, which is a link to the file itself.
+    let of_kernel = |path: &Path| path.starts_with("/proc");
+    let link = std::fs::read_link(path).unwrap_or_default();
+    if link == Path::new("/proc/self/fd/1") {
+        // Opened again it would have a position of its own, and what is printed later would overwrite this.
+        return Ok(Destination::Existing(io::stdout().as_fd().try_clone_to_owned()?.into()));
+    }
+    let open_file = of_kernel(&link)
+        || path.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|parent| of_kernel(&parent)));
+    if special || open_file {
+        return File::options().append(true).open(path).map(Destination::Existing);
+    }
+    Ok(Destination::Replace(path.canonicalize().unwrap_or_else(|_| path.to_owned())))
 }
 
 /// Replaces a small file atomically and flushes it to disk first.

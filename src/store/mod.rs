@@ -23,6 +23,7 @@ pub use cache::{BuildCache, CacheKey, CacheSize};
 pub use copy::{Copied, CopyOptions, copy, put_image, put_index};
 pub use daemon::{Daemon, Loaded};
 pub use error::Error;
+pub(crate) use file::{Destination, destination};
 pub use layout::LayoutStore;
 pub use locate::Location;
 pub use memory::MemoryStore;
