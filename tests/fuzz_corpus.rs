@@ -7,6 +7,10 @@ use std::path::Path;
 
 #[path = "../fuzz/fuzz_targets/elf.rs"]
 mod elf;
+#[path = "../fuzz/fuzz_targets/elf_loader.rs"]
+mod elf_loader;
+#[path = "../fuzz/fuzz_targets/ldcache.rs"]
+mod ldcache;
 #[path = "../fuzz/fuzz_targets/manifest.rs"]
 mod manifest;
 #[path = "../fuzz/fuzz_targets/reference.rs"]
@@ -17,8 +21,14 @@ mod tar;
 /// Name of a target and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: &[Target] =
-    &[("elf", elf::run), ("manifest", manifest::run), ("reference", reference::run), ("tar", tar::run)];
+const TARGETS: &[Target] = &[
+    ("elf", elf::run),
+    ("elf_loader", elf_loader::run),
+    ("ldcache", ldcache::run),
+    ("manifest", manifest::run),
+    ("reference", reference::run),
+    ("tar", tar::run),
+];
 
 fn names(dir: &str) -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(dir);

@@ -4,11 +4,16 @@
 
 #[path = "support/loader_cases.rs"]
 mod cases;
+#[path = "support/loader_hwcaps.rs"]
+mod hwcaps;
+#[path = "support/loader_told.rs"]
+mod told;
 
 use std::io::Write;
 use std::path::Path;
 
-use cases::{Bench, Told};
+use cases::Bench;
+use told::Told;
 
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
@@ -50,16 +55,6 @@ fn has(told: &Told, end: &str) -> bool {
 /// A root of its own with the host's loader and libc.
 fn rooted() -> Bench {
     Bench::rooted("cc", &[LOADER, LIBC])
-}
-
-/// The glibc-hwcaps levels that the machine's loader searches, the best first.
-fn active_hwcaps() -> Vec<String> {
-    let output = std::process::Command::new(LOADER).arg("--help").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let section = text.split("Subdirectories of glibc-hwcaps").nth(1).unwrap_or_default();
-    let lines = section.lines().skip(1).take_while(|l| l.starts_with("  "));
-    let active = lines.filter(|l| l.contains("searched"));
-    active.filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -153,7 +148,7 @@ fn hwcaps_are_searched_first() {
     if !can_judge() {
         return;
     }
-    let active = active_hwcaps();
+    let active = hwcaps::active_hwcaps(Path::new(LOADER));
     let levels: Vec<&str> = active.iter().map(String::as_str).collect();
     let Some(best) = levels.first() else {
         let _ = writeln!(std::io::stdout(), "skipped: this processor has no glibc-hwcaps level");
@@ -451,7 +446,7 @@ fn the_cache_knows_hwcaps() {
     if !can_judge() {
         return;
     }
-    let active = active_hwcaps();
+    let active = hwcaps::active_hwcaps(Path::new(LOADER));
     let levels: Vec<&str> = active.iter().map(String::as_str).collect();
     let bench = rooted();
     for place in [

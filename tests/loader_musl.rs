@@ -4,11 +4,14 @@
 mod cases;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/loader_told.rs"]
+mod told;
 
 use std::io::Write;
 use std::path::Path;
 
-use cases::{Bench, Told};
+use cases::Bench;
+use told::Told;
 
 const LOADER: &str = "/lib/ld-musl-x86_64.so.1";
 
