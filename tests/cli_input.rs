@@ -416,6 +416,16 @@ fn a_disk_without_room() {
     assert!(run.stderr().contains("caused by: File too large (os error 27)\n"), "{}", run.stderr());
     assert_eq!(names(&bench), ["big", "hello", "tmp"]);
     assert_eq!(std::fs::read_dir(bench.join("tmp")).unwrap().count(), 1);
+
+    bench.run(["build", "./big", "-o", "oci:layout"]).succeeds();
+    let words =
+        format!("trap '' XFSZ; ulimit -f 64; exec '{}' pull oci:layout archive:big.tar", env!("CARGO_BIN_EXE_coracle"));
+    let mut command = std::process::Command::new("bash");
+    let output = command.args(["-c", &words]).current_dir(bench.path()).env_clear().output().unwrap();
+    let run = Run::new(words, &output, bench.path());
+    assert_eq!((run.code(), run.stdout()), (Some(2), ""), "{}", run.stderr());
+    assert!(run.stderr().starts_with("error: cannot write `big.tar`\ncaused by: File too large"), "{}", run.stderr());
+    assert_eq!(names(&bench), ["big", "hello", "layout", "tmp"]);
 }
 
 #[test]

@@ -203,26 +203,34 @@ fn append(tar: &mut tar::Builder<&mut dyn Write>, name: &str, blob: &Blob, targe
         tar.append_pax_extensions(extensions).map_err(fail)?;
     }
     header.set_cksum();
-    let mut content = Counted { inner: VerifyingReader::new(blob.open(0)?, &descriptor.digest), count: 0 };
+    let inner = VerifyingReader::new(blob.open(0)?, &descriptor.digest);
+    let mut content = Counted { inner, count: 0, failed: false };
     let copied = tar.append(&header, (&mut content).take(descriptor.size + 1));
     if content.count != descriptor.size && (copied.is_ok() || content.count > descriptor.size) {
         let (digest, expected, actual) = (descriptor.digest.clone(), descriptor.size, content.count);
         return Err(Error::SizeMismatch { digest, expected, actual, location: "its source".to_owned() });
     }
-    copied
-        .and_then(|()| content.inner.check())
-        .map_err(|e| file::read_failed(e, descriptor, target, &|| "its source".to_owned()))
+    if let Err(error) = copied {
+        // One error for both ends: which of them it was decides whose turn it is.
+        return Err(if content.failed {
+            file::read_failed(error, descriptor, target, &|| "its source".to_owned())
+        } else {
+            fail(error)
+        });
+    }
+    content.inner.check().map_err(|e| file::read_failed(e, descriptor, target, &|| "its source".to_owned()))
 }
 
-/// Counts what is read.
+/// Counts what is read, and knows when reading failed.
 struct Counted<R> {
     inner: R,
     count: u64,
+    failed: bool,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buf)?;
+        let n = self.inner.read(buf).inspect_err(|_| self.failed = true)?;
         self.count += n as u64;
         Ok(n)
     }
