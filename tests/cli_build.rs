@@ -311,6 +311,21 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_tag_of_a_layout_has_the_name_it_was_given_with() {
+    let bench = bench();
+    let words =
+        ["build", "./hello", "-o", "oci:out", "-t", "r.example/b:2", "-t", "r.example/a:1", "-t", "r.example/c:1"];
+    bench.run(words).succeeds();
+    let index = json(&std::fs::read_to_string(bench.join("out/index.json")).unwrap());
+    let names = index["manifests"].as_array().unwrap().iter().map(|root| {
+        let annotation = |key: &str| root["annotations"][key].as_str().unwrap();
+        (annotation("org.opencontainers.image.ref.name"), annotation("io.containerd.image.name"))
+    });
+    // A layout has each tag once; the first name that has it counts.
+    assert_eq!(names.collect::<Vec<_>>(), [("1", "r.example/a:1"), ("2", "r.example/b:2")]);
+}
+
+#[test]
 fn archives_hold_the_same_image() {
     let bench = bench();
     let reference = bench.run(["build", "./hello", "-o", "oci:out", "-t", "r.example/hello:v1"]).succeeds();

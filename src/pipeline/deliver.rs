@@ -172,6 +172,12 @@ impl Target {
         }
     }
 
+    /// The names from the first on that has this tag, or all of them when none has.
+    fn names_from(&self, tag: &Tag) -> &[Reference] {
+        let at = self.names.iter().position(|name| name.tag_or_latest().as_ref() == Some(tag));
+        &self.names[at.unwrap_or(0)..]
+    }
+
     /// How the image is named there.
     fn references(&self, made: &Made) -> Vec<String> {
         let digest = made.root().digest();
@@ -266,7 +272,7 @@ pub(super) async fn deliver(targets: Vec<Target>, made: &Made, observer: &Shared
             Made::Index(index) => put_index(&*store, index, &options).await?,
         };
         (place.written, place.spared, place.bytes) = (copied.written, copied.spared, copied.bytes);
-        filled.push((store, target.tags()));
+        filled.push((store, target));
     }
     for target in &targets {
         let pointer = Pointer::Digest(made.root().digest().clone());
@@ -280,9 +286,16 @@ pub(super) async fn deliver(targets: Vec<Target>, made: &Made, observer: &Shared
             Kind::Layout { .. } | Kind::Repository { .. } => {}
         }
     }
-    for (store, tags) in &filled {
-        for tag in tags {
-            store.tag(tag, made.root()).await?;
+    for (store, target) in &filled {
+        for tag in &target.tags() {
+            match &target.kind {
+                Kind::Layout { directory, .. } => {
+                    named_layout(directory, target.names_from(tag))?.tag(tag, made.root()).await?;
+                }
+                _ => {
+                    store.tag(tag, made.root()).await?;
+                }
+            }
         }
     }
     Ok(places)
