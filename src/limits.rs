@@ -253,3 +253,6 @@ pub const MAX_LOADER_CONFIG_BYTES: u64 = 64 << 20;
 
 /// Most paths tried for one closure; real programs need some hundred, hostile search paths multiply.
 pub const MAX_LOADER_ATTEMPTS: usize = 64 << 10;
+
+/// Most nodes of a root that are remembered at a time: more than all programs of a full desktop touch.
+pub const MAX_REMEMBERED_NODES: usize = 1 << 18;

@@ -11,6 +11,7 @@ mod musl;
 mod object;
 mod parsed;
 mod profile;
+mod remembered;
 mod search;
 mod target;
 mod tokens;

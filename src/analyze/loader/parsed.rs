@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::remembered::Windows;
 use super::{Abi, Candidate, Dependency, NeededVersion, Object, Objects, Shape};
 use crate::elf::{Bytes, Class, Endian, Error, Load, LoaderView, Name, ObjectType};
 use crate::oci::ImagePath;
@@ -29,7 +30,10 @@ impl Objects for ParsedObjects<'_> {
             return Ok(known);
         }
         let candidate = match self.root.open(path) {
-            Ok(file) => candidate(&*file, LoaderView::parse(&*file)),
+            Ok(file) => {
+                let windows = Windows::new(&*file);
+                candidate(&windows, LoaderView::parse(&windows))
+            }
             Err(RootError::NotRegular(_)) => {
                 Candidate::Garbage { reason: "not a regular file".to_owned(), is_64: None }
             }

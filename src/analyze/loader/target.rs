@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::remembered::RememberedRoot;
 use super::search::Objects;
 use super::{Abi, Candidate, Closure, LdCache, Object, ParsedObjects, Profile, closure};
 use crate::limits;
@@ -31,7 +32,7 @@ pub enum Refusal {
 
 /// A root with everything that closures of its programs share: parsed objects and profiles of its loaders.
 pub struct Target<'a> {
-    root: &'a dyn Root,
+    root: RememberedRoot<'a>,
     objects: ParsedObjects<'a>,
     profiles: Mutex<HashMap<Vec<u8>, Arc<Profile>>>,
     active_hwcaps: Vec<Vec<u8>>,
@@ -41,7 +42,12 @@ impl<'a> Target<'a> {
     /// Nothing is read yet; closures are those of a baseline processor.
     #[must_use]
     pub fn new(root: &'a dyn Root) -> Self {
-        Self { root, objects: ParsedObjects::new(root), profiles: Mutex::default(), active_hwcaps: Vec::new() }
+        Self {
+            root: RememberedRoot::new(root),
+            objects: ParsedObjects::new(root),
+            profiles: Mutex::default(),
+            active_hwcaps: Vec::new(),
+        }
     }
 
     /// Simulates a processor that has these glibc-hwcaps levels, the best first.
@@ -57,7 +63,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`RootError`] when the root cannot be read; the inner error when there is no closure.
     pub fn closure(&self, path: &[u8], interpreter: Option<&[u8]>) -> Result<Result<Closure, Refusal>, RootError> {
-        let Some(program) = resolve(self.root, path)? else { return Ok(Err(Refusal::Absent)) };
+        let Some(program) = resolve(&self.root, path)? else { return Ok(Err(Refusal::Absent)) };
         let object = match self.object(&program)? {
             Ok(object) => object,
             Err(reason) => return Ok(Err(Refusal::NotAnObject(reason))),
@@ -66,7 +72,7 @@ impl<'a> Target<'a> {
             return Ok(Err(Refusal::Static));
         };
         let shown = crate::diag::escape(&interpreter);
-        let Some(resolved) = resolve(self.root, &interpreter)? else {
+        let Some(resolved) = resolve(&self.root, &interpreter)? else {
             return Ok(Err(Refusal::InterpreterAbsent(shown)));
         };
         let Ok(loader) = self.object(&resolved)? else { return Ok(Err(Refusal::InterpreterUnusable(shown))) };
@@ -75,7 +81,7 @@ impl<'a> Target<'a> {
         }
         let profile = self.profile(&interpreter, &resolved, object.abi)?;
         let interpreter = Some((interpreter, resolved, loader));
-        closure(self.root, &self.objects, &profile, program, object, interpreter).map(Ok)
+        closure(&self.root, &self.objects, &profile, program, object, interpreter).map(Ok)
     }
 
     fn object(&self, at: &Resolved) -> Result<Result<Arc<Object>, String>, RootError> {
@@ -97,7 +103,7 @@ impl<'a> Target<'a> {
         if let Some(known) = self.profiles.lock().unwrap_or_else(PoisonError::into_inner).get(interpreter) {
             return Ok(Arc::clone(known));
         }
-        let bytes = read_whole(self.root, &resolved.path, limits::MAX_LOADER_BYTES)?;
+        let bytes = read_whole(&self.root, &resolved.path, limits::MAX_LOADER_BYTES)?;
         let profile = if is_musl(interpreter, &bytes) { self.musl(interpreter)? } else { self.glibc(abi, &bytes)? };
         let profile = Arc::new(profile);
         let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,9 +135,9 @@ impl<'a> Target<'a> {
     }
 
     fn optional(&self, path: &[u8]) -> Result<Option<Vec<u8>>, RootError> {
-        match resolve(self.root, path)? {
+        match resolve(&self.root, path)? {
             Some(Resolved { path, node: Node::File { .. }, .. }) => {
-                read_whole(self.root, &path, limits::MAX_LOADER_CONFIG_BYTES).map(Some)
+                read_whole(&self.root, &path, limits::MAX_LOADER_CONFIG_BYTES).map(Some)
             }
             _ => Ok(None),
         }
