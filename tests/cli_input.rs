@@ -215,6 +215,20 @@ fn values_of_flags_that_make_no_sense() {
 }
 
 #[test]
+fn the_example_of_a_file_capability_works() {
+    let bench = bench();
+    let help = bench.run(["build", "--help"]).succeeds();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = words.split_once("--file-cap ").unwrap();
+    let (_, rest) = rest.split_once("for example `").unwrap();
+    let (example, _) = rest.split_once('`').unwrap();
+    bench.run(["build", "./hello", "-o", "oci:plain"]).succeeds();
+    bench.run(["build", "./hello", "-o", "oci:out", "--file-cap", example]).succeeds();
+    let changes = bench.run(["diff", "oci:plain", "oci:out"]);
+    assert_eq!(changes.code(), Some(1), "{}", changes.stderr());
+}
+
+#[test]
 fn a_config_file_is_confined_and_checked() {
     let bench = bench();
     for (content, stderr) in [

@@ -132,8 +132,8 @@ pub struct Image {
     /// Make `/etc/passwd`, `/etc/group` and `/home/nonroot`, for programs that look up their user
     #[arg(long)]
     pub passwd: bool,
-    /// Give a file of the image a file capability, for example `/app/hello=net_bind_service`
-    #[arg(long, value_name = "PATH=CAP[,CAP]")]
+    /// Give a file of the image a file capability, for example `/app/hello=cap_net_bind_service+ep`
+    #[arg(long, value_name = "PATH=CAP[,CAP]+FLAGS")]
     pub file_cap: Vec<String>,
     /// How layers are compressed [default: gzip]
     #[arg(long, value_enum, value_name = "CODEC", hide_possible_values = false)]
