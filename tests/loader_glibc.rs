@@ -503,3 +503,45 @@ fn empty_paths_have_no_directory() {
     bench.program("bin/slashes", &["usr/lib/libx.so.1", "-Wl,-rpath,/usr/lib///"]);
     assert_eq!(agree(&bench, "bin/slashes").unwrap().mapped[0], "/usr/lib/libx.so.1");
 }
+
+#[test]
+fn odd_needs() {
+    if !can_judge() {
+        return;
+    }
+    let bench = Bench::new("cc");
+    // The loader itself under a name that it does not know, by a link and by its path.
+    bench.library("stub/libld.so", &[]);
+    bench.link("d/libld.so", LOADER);
+    bench.program("loader", &["-Lstub", "-lld", "-Wl,-rpath,$ORIGIN/d"]);
+    agree(&bench, "loader").unwrap();
+    bench.library("stub/path.so", &["-Wl,-soname,/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"]);
+    bench.program("path", &["stub/path.so"]);
+    agree(&bench, "path").unwrap();
+    // A search path that is relative starts at the working directory, `/` here.
+    bench.library("d/librel.so", &[]);
+    let relative = format!("-Wl,-rpath,{}/d", bench.root().display().to_string().trim_start_matches('/'));
+    bench.program("relative", &["-Ld", "-lrel", &relative]);
+    assert!(has(&agree(&bench, "relative").unwrap(), "d/librel.so"));
+    // A needed path that is relative, one with dots, and a name as long as none can be.
+    let name = format!("-Wl,-soname,{}/d/./../d/librel.so", bench.root().display());
+    bench.library("stub/dots.so", &[&name]);
+    let long = format!("-Wl,-soname,{}", "n".repeat(300));
+    bench.library("stub/long.so", &[&long]);
+    bench.program("dots", &["stub/dots.so", "stub/long.so", "-Ld", "-lrel", "-Wl,-rpath,$ORIGIN/d"]);
+    let told = agree(&bench, "dots").unwrap();
+    assert_eq!(told.mapped.iter().filter(|p| p.ends_with("d/librel.so")).count(), 1, "{told:?}");
+    // A library that needs the program that uses it by its SONAME, and one that needs itself.
+    bench.library("d/libself.so", &["-Wl,-soname,libself.so"]);
+    bench.library("again/libself.so", &["-Ld", "-lself", "-Wl,-soname,libself.so"]);
+    bench.program("again.out", &["-Lagain", "-lself", "-Wl,-soname,libself.so", "-Wl,-rpath,$ORIGIN/again"]);
+    agree(&bench, "again.out").unwrap();
+    // A path beyond a file: nothing is there, and the search goes on.
+    bench.file("file", b"text");
+    bench.program("beyond", &["-Ld", "-lrel", "-Wl,-rpath,$ORIGIN/file:$ORIGIN/file/x:$ORIGIN/d"]);
+    assert!(has(&agree(&bench, "beyond").unwrap(), "d/librel.so"));
+    // A loop ends the search of its path, not the search.
+    bench.link("loops/librel.so", "librel.so");
+    bench.program("loop", &["-Ld", "-lrel", "-Wl,-rpath,$ORIGIN/loops:$ORIGIN/d"]);
+    agree(&bench, "loop").unwrap();
+}

@@ -77,7 +77,7 @@ fn real(root: &Path, path: &str) -> String {
     let resolved = coracle::rootfs::resolve(&open, path.as_bytes()).unwrap();
     let resolved = resolved.unwrap_or_else(|| panic!("the loader maps `{path}`, which is not there"));
     if root == Path::new("/") {
-        assert_eq!(Path::new(path).canonicalize().unwrap(), Path::new(&resolved.path.to_string()));
+        assert_eq!(root.join(path).canonicalize().unwrap(), Path::new(&resolved.path.to_string()));
     }
     resolved.path.to_string()
 }

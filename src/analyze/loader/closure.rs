@@ -17,6 +17,8 @@ pub enum Verdict {
     Absent,
     /// Something is there that may not be read: skipped.
     Unreadable,
+    /// A loop of links in a directory that is there: glibc skips the rest of that search path.
+    Loop,
     /// Another class or machine: skipped.
     OtherAbi,
     /// No object; the loader gives up.

@@ -21,19 +21,25 @@ pub(super) fn search(
     if name.contains(&b'/') {
         return Ok(match walk.opener.try_path(&name, attempts)? {
             Outcome::Opened(opened) => Hit::Fresh(opened, Found::Direct),
-            Outcome::Next | Outcome::Fatal => Hit::None { undecidable: false },
+            Outcome::Next | Outcome::NextPath | Outcome::Fatal => Hit::None { undecidable: false },
         });
     }
     let mut undecidable = false;
+    // The search path whose rest is skipped.
+    let mut skipped = None;
     for stage in stages(walk, by, &mut undecidable) {
-        let step = match stage {
-            Stage::Directory(directory, found) => Some((in_directory(walk, &directory, &name, attempts)?, found)),
-            Stage::Cache => in_cache(walk, by, &name, attempts)?.map(|o| (o, Found::Cache)),
+        let (path, step, found) = match stage {
+            Stage::Directory { path, .. } if skipped == Some(path) => continue,
+            Stage::Directory { path, directory, found } => {
+                (Some(path), in_directory(walk, &directory, &name, attempts)?, found)
+            }
+            Stage::Cache => (None, in_cache(walk, by, &name, attempts)?, Found::Cache),
         };
         match step {
-            Some((Outcome::Opened(opened), found)) => return Ok(Hit::Fresh(opened, found)),
-            Some((Outcome::Fatal, _)) => break,
-            Some((Outcome::Next, _)) | None => {}
+            Outcome::Opened(opened) => return Ok(Hit::Fresh(opened, found)),
+            Outcome::Fatal => break,
+            Outcome::NextPath => skipped = path,
+            Outcome::Next => {}
         }
     }
     Ok(Hit::None { undecidable })
@@ -62,9 +68,20 @@ fn expand(walk: &Walk<'_>, index: usize, text: &[u8]) -> Option<Vec<u8>> {
     expand_glibc(text, &Tokens { origin: &origin, lib: walk.profile.lib_token.as_deref() })
 }
 
+/// Numbers of search paths; from [`RPATHS`] on those of the objects.
+const LIBRARY_PATH: usize = 0;
+const RUNPATH: usize = 1;
+const DEFAULT: usize = 2;
+const RPATHS: usize = 3;
+
 /// One step of the search.
 enum Stage {
-    Directory(Vec<u8>, Found),
+    /// One directory of a search path; `path` numbers the paths.
+    Directory {
+        path: usize,
+        directory: Vec<u8>,
+        found: Found,
+    },
     Cache,
 }
 
@@ -90,22 +107,26 @@ fn stages(walk: &Walk<'_>, by: usize, undecidable: &mut bool) -> Vec<Stage> {
             let (None, Some(rpath)) = (&object.runpath, &object.rpath) else { continue };
             for directory in search_path(walk, index, rpath, undecidable) {
                 let of = walk.loaded[index].resolved.path.clone();
-                stages.push(Stage::Directory(directory.clone(), Found::Rpath { of, directory }));
+                let found = Found::Rpath { of, directory: directory.clone() };
+                stages.push(Stage::Directory { path: RPATHS + index, directory, found });
             }
         }
     }
     for directory in &walk.profile.library_path {
-        stages.push(Stage::Directory(directory.clone(), Found::LibraryPath { directory: directory.clone() }));
+        let found = Found::LibraryPath { directory: directory.clone() };
+        stages.push(Stage::Directory { path: LIBRARY_PATH, directory: directory.clone(), found });
     }
     if let Some(runpath) = &requester.runpath {
         for directory in search_path(walk, by, runpath, undecidable) {
-            stages.push(Stage::Directory(directory.clone(), Found::Runpath { directory }));
+            let found = Found::Runpath { directory: directory.clone() };
+            stages.push(Stage::Directory { path: RUNPATH, directory, found });
         }
     }
     stages.push(Stage::Cache);
     if !requester.nodeflib {
         for directory in &walk.profile.default_directories {
-            stages.push(Stage::Directory(directory.clone(), Found::Default { directory: directory.clone() }));
+            let found = Found::Default { directory: directory.clone() };
+            stages.push(Stage::Directory { path: DEFAULT, directory: directory.clone(), found });
         }
     }
     stages
@@ -148,13 +169,8 @@ fn in_directory(
 }
 
 /// The cache's best entry that the simulated processor can use; with `DF_1_NODEFLIB` not one below a default directory.
-fn in_cache(
-    walk: &Walk<'_>,
-    by: usize,
-    name: &[u8],
-    attempts: &mut Vec<Attempt>,
-) -> Result<Option<Outcome>, RootError> {
-    let (Some(cache), Some(flags)) = (&walk.profile.cache, walk.profile.cache_flags) else { return Ok(None) };
+fn in_cache(walk: &Walk<'_>, by: usize, name: &[u8], attempts: &mut Vec<Attempt>) -> Result<Outcome, RootError> {
+    let (Some(cache), Some(flags)) = (&walk.profile.cache, walk.profile.cache_flags) else { return Ok(Outcome::Next) };
     let rank = |hwcaps: &Option<Vec<u8>>| match hwcaps {
         None => Some(usize::MAX),
         Some(name) => walk.profile.active_hwcaps.iter().position(|active| active == name),
@@ -169,11 +185,11 @@ fn in_cache(
             break;
         }
     }
-    let Some((_, entry)) = best else { return Ok(None) };
+    let Some((_, entry)) = best else { return Ok(Outcome::Next) };
     let below_default = || walk.profile.default_directories.iter().any(|d| entry.path.starts_with(&join(d, b"")));
     if walk.loaded[by].object.nodeflib && below_default() {
-        return Ok(None);
+        return Ok(Outcome::Next);
     }
     // An entry whose file is gone is no end: the default directories follow.
-    walk.opener.try_path(&entry.path, attempts).map(Some)
+    walk.opener.try_path(&entry.path, attempts)
 }

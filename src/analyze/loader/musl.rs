@@ -42,7 +42,7 @@ pub(super) fn search(
             // musl opens the first file that exists and then fails on what it cannot map.
             Outcome::Fatal => break,
             Outcome::Next if attempts.last().is_some_and(|a| a.verdict == Verdict::OtherAbi) => break,
-            Outcome::Next => {}
+            Outcome::Next | Outcome::NextPath => {}
         }
     }
     Ok(Hit::None { undecidable: false })
@@ -51,7 +51,7 @@ pub(super) fn search(
 fn opened(outcome: Outcome, found: Found) -> Hit {
     match outcome {
         Outcome::Opened(file) => Hit::Fresh(file, found),
-        Outcome::Next | Outcome::Fatal => Hit::None { undecidable: false },
+        Outcome::Next | Outcome::NextPath | Outcome::Fatal => Hit::None { undecidable: false },
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) enum Outcome {
     Opened(Opened),
     /// The search goes on.
     Next,
+    /// The search goes on behind this search path.
+    NextPath,
     /// The loader gives up.
     Fatal,
 }
@@ -75,6 +77,10 @@ impl<'a> Opener<'a> {
             Err(RootError::TooManyLinks(_)) if self.libc == Libc::Musl => {
                 return Ok((Verdict::Garbage("too many symbolic links".to_owned()), Outcome::Fatal));
             }
+            // glibc tells a directory that is not there from a file that cannot be opened (`open_path`).
+            Err(RootError::TooManyLinks(_)) if self.is_there(&directory_of(path)) => {
+                return Ok((Verdict::Loop, Outcome::NextPath));
+            }
             Ok(None) | Err(RootError::TooManyLinks(_) | RootError::PathTooLong) => {
                 return Ok((Verdict::Absent, Outcome::Next));
             }
@@ -105,6 +111,10 @@ impl<'a> Opener<'a> {
                 }
             },
         })
+    }
+
+    fn is_there(&self, directory: &[u8]) -> bool {
+        matches!(resolve(self.root, directory), Ok(Some(Resolved { node: Node::Directory { .. }, .. })))
     }
 
     fn refuses(&self, shape: Shape) -> Option<&'static str> {
