@@ -69,8 +69,8 @@ fn paths_that_lead_to_no_program() {
         ),
         (
             &["build", "./dir"],
-            "error: `./dir` is a directory without a `coracle.yaml`\n\n\
-             hint: name the programs in it, or write a `coracle.yaml` there\n",
+            "error: `./dir` is a directory, not a program\n\n\
+             hint: name the programs in it; a directory with a `coracle.yaml` is built alone\n",
         ),
         (&["build", "./fifo"], "error: `./fifo` is not a regular file\n\nhint: copy its content to a file first\n"),
         (
@@ -147,8 +147,25 @@ fn places_and_names_that_make_no_sense() {
         ),
         (
             &["build", "./hello", "-o", "ghcr.io/acme/hello:v1"],
-            "error: `ghcr.io/acme/hello:v1` is a place in a registry, which is pushed to and not written\n\n\
-             hint: push with `--tag ghcr.io/acme/hello:v1 --push`\n",
+            "error: `ghcr.io/acme/hello:v1` does not say what kind of output it is\n\n\
+             hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
+             `--tag REF --push` or `coracle push`\n",
+        ),
+        (
+            &["build", "./hello", "-o", "hello.tar"],
+            "error: `hello.tar` does not say what kind of output it is\n\n\
+             hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
+             `--tag REF --push` or `coracle push`\n",
+        ),
+        (
+            &["validate", "./hello"],
+            "error: `./hello` is a path of this machine, not the name of an image\n\n\
+             hint: write `archive:./hello` for an archive, `oci:DIR` for an OCI layout\n",
+        ),
+        (
+            &["push", "hello", "ghcr.io/a/b:c"],
+            "error: `hello` is a path of this machine, not the name of an image\n\n\
+             hint: write `archive:hello` for an archive, `oci:DIR` for an OCI layout\n",
         ),
         (&["build", "./hello", "-o", "oci:x", "-o", "oci:x"], "error: `oci:x` is named twice as an output\n"),
         (
@@ -158,8 +175,9 @@ fn places_and_names_that_make_no_sense() {
         ),
         (
             &["pull", "oci:x", "ghcr.io/a/b:c"],
-            "error: `ghcr.io/a/b:c` is a place in a registry\n\n\
-             hint: write `oci:DIR` or `archive:FILE`, or copy with `coracle push oci:x ghcr.io/a/b:c`\n",
+            "error: `ghcr.io/a/b:c` does not say what kind of output it is\n\n\
+             hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
+             `--tag REF --push` or `coracle push`\n",
         ),
         (
             &["diff", "./hello", "oci:x"],

@@ -79,7 +79,7 @@ pub struct Network {
 pub struct Image {
     /// Name of the image and of its program under `/app` [default: the first program's file name without a platform
     /// suffix]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = super::place::image_name)]
     pub name: Option<String>,
     /// The platforms the image must have; selects among the programs, never relabels one
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
@@ -109,7 +109,7 @@ pub struct Image {
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     pub cmd: Vec<String>,
     /// Declare a port the program listens on
-    #[arg(long, short, value_name = "PORT[/tcp|/udp]")]
+    #[arg(long, short, value_name = "PORT[/tcp|/udp|/sctp]")]
     pub port: Vec<String>,
     /// Declare a directory whose content belongs into a volume
     #[arg(long, value_name = "PATH")]
@@ -145,7 +145,7 @@ pub struct Image {
 #[command(next_help_heading = "Names")]
 pub struct Names {
     /// A full reference to publish under; may be repeated
-    #[arg(long, short, value_name = "REF")]
+    #[arg(long, short, value_name = "REF", value_parser = super::place::reference)]
     pub tag: Vec<Reference>,
     /// The repository that `--tags` names tags of
     #[arg(long, value_name = "REPOSITORY")]

@@ -18,7 +18,7 @@ pub fn of_pipeline(error: &Error) -> Failure {
     let (blame, hint) = match error {
         Error::Read { source, .. } => (blame_of_reading(source), hint_of_reading(source)),
         Error::Directory(_) => {
-            (Blame::Input, Some("name the programs in it, or write a `coracle.yaml` there".to_owned()))
+            (Blame::Input, Some("name the programs in it; a directory with a `coracle.yaml` is built alone".to_owned()))
         }
         Error::NotRegular(_) => (Blame::Input, Some("copy its content to a file first".to_owned())),
         Error::ProgramName(_) => (Blame::Input, Some("give a name with `--name`".to_owned())),

@@ -34,7 +34,7 @@ pub struct Args {
     /// Write the digest to this file
     #[arg(long, value_name = "FILE", help_heading = "Outputs")]
     pub digest_file: Option<PathBuf>,
-    /// Write the published references to this file, one per line
+    /// Write the references, or the places written, to this file, one per line
     #[arg(long, value_name = "FILE", help_heading = "Outputs")]
     pub image_refs: Option<PathBuf>,
     /// Write a JSON document about the image to this file, with the keys of `docker buildx build`

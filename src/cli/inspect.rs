@@ -10,12 +10,11 @@ use super::failure::Failure;
 use super::output::Output;
 use super::progress::human_bytes;
 use super::settings::Variables;
-use super::{blame, what, work};
+use super::{blame, place, what, work};
 use crate::analyze::Analysis;
 use crate::diag::{escape, printable};
 use crate::oci::Platform;
 use crate::pipeline::{self, Seen, SeenImage, SeenPath, programs};
-use crate::store::Location;
 
 /// Arguments of `coracle inspect`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +46,7 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     if what::is_path(&args.what) {
         return program(Path::new(&args.what), args.format, output);
     }
-    let location: Location = args.what.parse().map_err(|error| blame::of_store(&error))?;
+    let location = place::source(&args.what)?;
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let (text, json) = work::run(&args.common, variables, async |observer| {
         let seen = pipeline::look(&location, args.platform.as_ref(), &environment, &observer).await;

@@ -13,6 +13,7 @@ mod inspect;
 pub mod manual;
 mod output;
 mod parse;
+mod place;
 mod plan;
 mod progress;
 mod pull;
@@ -72,12 +73,12 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Show what a program or an image says about itself
     ///
-    /// WHAT is a program's path, `oci:DIR[@DIGEST]`, `archive:FILE`, or the reference of an image in a registry. A path that
+    /// WHAT is a program's path, `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or the reference of an image in a registry. A path that
     /// exists is taken as a program; everything else as an image.
     Inspect(inspect::Args),
     /// Say why two images, or the images of two programs, have different digests
     ///
-    /// A and B are programs' paths (their plans are compared), `oci:DIR[@DIGEST]`, `archive:FILE`, or references. Exit code
+    /// A and B are programs' paths (their plans are compared), `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or references. Exit code
     /// 0 when both are the same, 1 when they differ.
     Diff(diff::Args),
     /// Copy an image to a registry

@@ -4,10 +4,9 @@ use super::args::{Common, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, work};
+use super::{blame, place, work};
 use crate::oci::Platform;
 use crate::pipeline;
-use crate::store::Location;
 
 /// Arguments of `coracle pull`.
 #[derive(Debug, clap::Args)]
@@ -15,7 +14,7 @@ use crate::store::Location;
     coracle pull ghcr.io/acme/hello:v1 oci:hello\n  \
     coracle pull ghcr.io/acme/hello@sha256:0123… archive:hello.tar --platform linux/arm64")]
 pub struct Args {
-    /// The image: a reference, `oci:DIR[@DIGEST]` or `archive:FILE`
+    /// The image: a reference, `oci:DIR[:TAG|@DIGEST]` or `archive:FILE`
     #[arg(value_name = "REF")]
     pub source: String,
     /// Where to: `oci:DIR`, `archive:FILE` or `docker-daemon:`
@@ -32,14 +31,8 @@ pub struct Args {
 
 /// Copies and prints where the image is.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let source = args.source.parse().map_err(|error| blame::of_store(&error))?;
-    let to: Location = args.destination.parse().map_err(|error| blame::of_store(&error))?;
-    if let Location::Registry(reference) = &to {
-        return Err(Failure::input(format!("`{reference}` is a place in a registry")).hint(format!(
-            "write `oci:DIR` or `archive:FILE`, or copy with `coracle push {} {reference}`",
-            args.source
-        )));
-    }
+    let source = place::source(&args.source)?;
+    let to = place::output(&args.destination)?;
     let platforms: Vec<Platform> = args.platform.iter().cloned().collect();
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let copied = work::run(&args.common, variables, async |observer| {

@@ -6,7 +6,7 @@ use super::args::{Common, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, report, work};
+use super::{blame, place, report, work};
 use crate::oci::Reference;
 use crate::pipeline;
 use crate::store::Location;
@@ -18,11 +18,11 @@ use crate::store::Location;
     coracle push archive:hello.tar ghcr.io/acme/hello:v1 ghcr.io/acme/hello:latest\n  \
     coracle push oci:coracle-out/hello localhost:5000/hello:v1")]
 pub struct Args {
-    /// The image: `oci:DIR[@DIGEST]`, `archive:FILE` or a reference
+    /// The image: `oci:DIR[:TAG|@DIGEST]`, `archive:FILE` or a reference
     #[arg(value_name = "SRC")]
     pub source: String,
     /// Where to: full references
-    #[arg(value_name = "REF", required = true)]
+    #[arg(value_name = "REF", required = true, value_parser = place::reference)]
     pub destinations: Vec<Reference>,
     /// Write the digest to this file
     #[arg(long, value_name = "FILE")]
@@ -38,7 +38,7 @@ pub struct Args {
 
 /// Copies and prints what was pushed.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let source = args.source.parse().map_err(|error| blame::of_store(&error))?;
+    let source = place::source(&args.source)?;
     let to: Vec<Location> = args.destinations.iter().cloned().map(Location::Registry).collect();
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let copied = work::run(&args.common, variables, async |observer| {

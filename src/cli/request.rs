@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Image, Names};
-use super::blame;
 use super::failure::{Blame, Failure};
+use super::place;
 use super::settings::Variables;
 use crate::config::{self, Settings};
 use crate::pipeline::{Delivery, ProgramFile, Request};
-use crate::store::Location;
 
 /// Everything that a command line and its file ask for.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub fn of(paths: &[PathBuf], image: &Image, variables: &Variables) -> Result<Ask
         let text = output
             .into_string()
             .map_err(|output| Failure::input(format!("the output `{}` is not UTF-8", output.display())))?;
-        outputs.push(text.parse::<Location>().map_err(|error| blame::of_store(&error))?);
+        outputs.push(place::output(&text)?);
     }
     Ok(Asked { request, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
 }
@@ -59,14 +58,13 @@ impl Asked {
     /// # Errors
     /// A failure that names the output.
     pub fn delivery(&self, names: &Names, push: bool, outputs: &[String]) -> Result<Delivery, Failure> {
-        let parse = |text: &String| text.parse::<Location>().map_err(|error| blame::of_store(&error));
         let mut delivery = self.file_delivery.clone();
         let tags = names.references();
         if !tags.is_empty() {
             delivery.tags = tags;
         }
         if !outputs.is_empty() {
-            delivery.outputs = outputs.iter().map(parse).collect::<Result<_, _>>()?;
+            delivery.outputs = outputs.iter().map(|text| place::output(text)).collect::<Result<_, _>>()?;
         }
         delivery.push = push;
         Ok(delivery)

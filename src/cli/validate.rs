@@ -6,10 +6,10 @@ use super::args::{Common, Format, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, work};
+use super::{blame, place, work};
 use crate::diag::Severity;
 use crate::pipeline::places;
-use crate::store::{self, Location};
+use crate::store;
 
 /// Arguments of `coracle validate`.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ use crate::store::{self, Location};
     coracle validate archive:hello.tar\n  \
     coracle validate ghcr.io/acme/hello:v1")]
 pub struct Args {
-    /// The image: a reference, `oci:DIR[@DIGEST]` or `archive:FILE`
+    /// The image: a reference, `oci:DIR[:TAG|@DIGEST]` or `archive:FILE`
     #[arg(value_name = "REF")]
     pub image: String,
     /// How findings are written to stdout
@@ -32,7 +32,7 @@ pub struct Args {
 
 /// Validates, and prints what was found.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let location: Location = args.image.parse().map_err(|error| blame::of_store(&error))?;
+    let location = place::source(&args.image)?;
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let (digest, report) = work::run(&args.common, variables, async |observer| {
         let opened = places::open(&location, &environment, &observer).await;

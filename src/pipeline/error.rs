@@ -19,7 +19,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A directory where a program is expected.
-    #[error("`{}` is a directory without a `coracle.yaml`", .0.display())]
+    #[error("`{}` is a directory, not a program", .0.display())]
     Directory(PathBuf),
     /// A FIFO, socket or device where a program is expected.
     #[error("`{}` is not a regular file", .0.display())]

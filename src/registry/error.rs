@@ -207,7 +207,10 @@ impl StatusError {
         let push = !matches!(self.method, Method::GET | Method::HEAD);
         let credential = self.credential.as_deref();
         Some(match (self.status.as_u16(), credential) {
-            (401, None) => "no credentials were found for this registry: log in first".to_owned(),
+            (401, None) => {
+                "no credentials were found for this registry: log in first, with `docker login` or `podman login`"
+                    .to_owned()
+            }
             (401, Some(from)) => format!("the registry does not accept {from}: log in again"),
             (403, None) => {
                 "no credentials were found for this registry: log in, or check the repository's name".to_owned()

@@ -121,7 +121,7 @@ async fn passwords() {
             format!(
                 "{host}/team/app failed\n\
                  caused by: `GET http://{host}/v2/team/app/manifests/v1` was answered `401 Unauthorized`: {said}\n\
-                 hint: no credentials were found for this registry: log in first"
+                 hint: no credentials were found for this registry: log in first, with `docker login` or `podman login`"
             )
         );
     }
