@@ -151,22 +151,6 @@ fn places_and_names_that_make_no_sense() {
              hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
              `--tag REF --push` or `coracle push`\n",
         ),
-        (
-            &["build", "./hello", "-o", "hello.tar"],
-            "error: `hello.tar` does not say what kind of output it is\n\n\
-             hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
-             `--tag REF --push` or `coracle push`\n",
-        ),
-        (
-            &["validate", "./hello"],
-            "error: `./hello` is a path of this machine, not the name of an image\n\n\
-             hint: write `archive:./hello` for an archive, `oci:DIR` for an OCI layout\n",
-        ),
-        (
-            &["push", "hello", "ghcr.io/a/b:c"],
-            "error: `hello` is a path of this machine, not the name of an image\n\n\
-             hint: write `archive:hello` for an archive, `oci:DIR` for an OCI layout\n",
-        ),
         (&["build", "./hello", "-o", "oci:x", "-o", "oci:x"], "error: `oci:x` is named twice as an output\n"),
         (
             zstd,
@@ -201,6 +185,43 @@ fn places_and_names_that_make_no_sense() {
         "error: `SOURCE_DATE_EPOCH` cannot be `yesterday`\n\n\
          hint: it is a count of seconds since 1970-01-01, for example from `git log -1 --pretty=%ct`\n",
     );
+}
+
+#[test]
+fn paths_of_this_machine_are_not_looked_for_in_a_registry() {
+    let bench = bench();
+    let before = names(&bench);
+    for (words, stderr) in [
+        (
+            &["build", "./hello", "-o", "hello.tar"][..],
+            "error: `hello.tar` does not say what kind of output it is\n\n\
+             hint: write `oci:DIR`, `archive:FILE` or `docker-daemon:`; names in a registry are pushed to, with \
+             `--tag REF --push` or `coracle push`\n",
+        ),
+        (
+            &["validate", "./hello"],
+            "error: `./hello` is a path of this machine, not the name of an image\n\n\
+             hint: write `archive:./hello` for an archive, `oci:DIR` for an OCI layout\n",
+        ),
+        (
+            &["push", "hello", "ghcr.io/a/b:c"],
+            "error: `hello` is a path of this machine, not the name of an image\n\n\
+             hint: write `archive:hello` for an archive, `oci:DIR` for an OCI layout\n",
+        ),
+        (
+            &["build", "./hello", "-t", "oci:x"],
+            "error: `--tag` cannot be `oci:x`\ncaused by: `oci:x` is not an image reference: it is a place of this machine, \
+             which `--output` or `coracle pull` writes to\n\nhint: see `coracle build --help`\n",
+        ),
+        (
+            &["build", "./hello", "--name", "hello:v1"],
+            "error: `--name` cannot be `hello:v1`\ncaused by: a name has neither tag nor digest; tags are set with `--tag REF`\n\n\
+             hint: see `coracle build --help`\n",
+        ),
+    ] {
+        bench.run(words).fails(1, stderr);
+    }
+    assert_eq!(names(&bench), before);
 }
 
 #[test]
