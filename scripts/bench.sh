@@ -33,8 +33,10 @@ mkdir -p "$TMPDIR" "$HOME"
 printf '{"auths":{}}' > "$work/auth.json"
 export REGISTRY_AUTH_FILE="$work/auth.json"
 
+# The toolchain is looked for below the real home.
 cargo_home=${CARGO_HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)/.cargo}
-CARGO_HOME="$cargo_home" RUSTUP_HOME="${RUSTUP_HOME:-${cargo_home%/.cargo}/.rustup}" cargo build --release --locked --quiet
+export CARGO_HOME="$cargo_home" RUSTUP_HOME="${RUSTUP_HOME:-${cargo_home%/.cargo}/.rustup}"
+cargo build --release --locked --quiet
 coracle="$PWD/target/release/coracle"
 
 # --- a registry that nobody here wrote ----------------------------------------------------------------------------
@@ -49,19 +51,22 @@ log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $work/registry}, delete: {enabled: true}}
 http: {addr: 127.0.0.1:$port}
 YAML
-docker-registry serve "$work/registry.yml" > "$work/registry.log" 2>&1 &
+# A variable of that name would be read as a part of the registry's own configuration.
+env -u REGISTRY_AUTH_FILE docker-registry serve "$work/registry.yml" > "$work/registry.log" 2>&1 &
 registry_pid=$!
-for _ in $(seq 100); do
-    (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null && break
+up=0
+for _ in $(seq 200); do
+    if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then up=1 && break; fi
     sleep 0.05
 done
+[ $up = 1 ] || { echo "error: docker-registry does not start:" >&2; cat "$work/registry.log" >&2; exit 2; }
 host="127.0.0.1:$port"
 
 # --- the input: a real static program of about 40 MB ---------------------------------------------------------------
 if [ -z "$binary" ]; then
-    for candidate in "$peers/registry" "$peers/crane" "$coracle"; do
-        [ -f "$candidate" ] && binary=$candidate && break
-    done
+    # Static Go programs, one with the code of others behind it, which compresses as a larger program does.
+    binary="$work/program"
+    cat "$peers/registry" "$peers/crane" "$peers/registry" 2> /dev/null | head -c $(( 40 << 20 )) > "$binary" || true
 fi
 # fresh N: the program with a tail of its own, so that no tool finds its layer in a cache or in the registry.
 fresh() {
@@ -143,7 +148,7 @@ printf 'coracle: %s ms (median of %s)\n' "$(median < "$work/same.ms")" "$(( runs
 printf '\n## peak memory\n\n| binary | build to a layout, KiB | push, KiB |\n|---|---|---|\n'
 for mib in 1 100 1024; do
     # A small program with a tail of random bytes is a program still, and compresses as badly as can be.
-    cp examples/hello/hello "$work/big" 2> /dev/null || rustc -C target-feature=+crt-static -O -o "$work/big" examples/hello/hello.rs
+    rustc -C target-feature=+crt-static -O -o "$work/big" examples/hello/hello.rs
     head -c $(( mib << 20 )) /dev/urandom >> "$work/big"
     /usr/bin/time -f %M -o "$work/build.kib" "$coracle" build "$work/big" --name big --output "oci:$work/big-$mib" --tag "localhost/big:v1" --quiet --no-cache > /dev/null
     /usr/bin/time -f %M -o "$work/push.kib" "$coracle" push "oci:$work/big-$mib" "$host/big:v$mib" --quiet > /dev/null

@@ -13,8 +13,9 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use crate::layer::Error;
 
-/// Level of zlib-rs: 5 takes a fifth less time than 6 for 0.3 % more bytes, and gives the size of Go's default level.
-pub(super) const GZ1_LEVEL: u32 = 5;
+/// Level of zlib-rs: 3 gives the size of umoci's and buildah's layers (0.386 of a large program) in a good half of the time
+/// of 6; 5 is 3 % smaller and takes a quarter more time, which dominates everything else that a build does.
+pub(super) const GZ1_LEVEL: u32 = 3;
 
 /// Deflate, no flags, time 0, no extra flags, operating system unknown.
 pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
