@@ -4,12 +4,10 @@
 use std::path::Path;
 
 use super::failure::Failure;
+use super::what::PREFIXES;
 use super::{blame, what};
 use crate::oci::{Error, Reference};
 use crate::store::{self, Location};
-
-/// What the names of places of this machine begin with.
-const PREFIXES: [&str; 3] = ["oci:", "archive:", "docker-daemon:"];
 
 /// The value of a flag that wants a name in a registry.
 ///

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+/// What the names of places of this machine begin with.
+pub const PREFIXES: [&str; 3] = ["oci:", "archive:", "docker-daemon:"];
+
 /// Whether a text is a path of this machine: it says so by its first letter, or something is there. `oci:` and the other
 /// prefixes of places are never paths.
 pub fn is_path(text: &str) -> bool {
-    let prefixed = ["oci:", "archive:", "docker-daemon:"].iter().any(|prefix| text.starts_with(prefix));
+    let prefixed = PREFIXES.iter().any(|prefix| text.starts_with(prefix));
     !prefixed && (text.starts_with(['.', '/']) || Path::new(text).exists())
 }
