@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::oci::Digest;
+use crate::rootfs::RootError;
 
 /// Errors of opening and reading sources.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum Error {
     /// The file is no regular file (a FIFO or device would block or never end).
     #[error("`{}` is not a regular file", .0.display())]
     NotRegular(PathBuf),
+    /// A file of a root cannot be opened.
+    #[error(transparent)]
+    Root(#[from] RootError),
     /// The source gave other bytes than its descriptor promises.
     #[error("content of `{expected}` has changed: it is now `{actual}`")]
     Changed {

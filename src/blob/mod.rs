@@ -6,8 +6,9 @@
 mod error;
 mod source;
 
+pub use crate::rootfs::Identity;
 pub use error::Error;
-pub use source::{BlobSource, BytesSource, FileSource, Identity, SealedFile};
+pub use source::{BlobSource, BytesSource, FileSource, RootSource, SealedFile};
 
 use std::io::Read;
 use std::path::Path;

@@ -3,11 +3,12 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
+use crate::oci::ImagePath;
+use crate::rootfs::{Identity, Root};
 
 /// Something that can be opened again and again and gives the same bytes.
 pub trait BlobSource: Debug + Send + Sync {
@@ -32,36 +33,6 @@ pub trait BlobSource: Debug + Send + Sync {
     /// What identifies the content without reading it, if the source has such a thing.
     fn identity(&self) -> Option<Identity> {
         None
-    }
-}
-
-/// Identity of a file's content as far as `stat` tells it. Times are nanoseconds since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// Device.
-    pub dev: u64,
-    /// Inode.
-    pub ino: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Last change of content.
-    pub mtime_ns: i128,
-    /// Last change of the inode, which no user can set back.
-    pub ctime_ns: i128,
-}
-
-impl Identity {
-    /// From a file's metadata.
-    #[must_use]
-    pub fn of(metadata: &std::fs::Metadata) -> Self {
-        let ns = |s: i64, n: i64| i128::from(s) * 1_000_000_000 + i128::from(n);
-        Self {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-            size: metadata.size(),
-            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
-            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
 
@@ -124,6 +95,37 @@ impl BlobSource for FileSource {
 
     fn identity(&self) -> Option<Identity> {
         std::fs::metadata(&self.path).ok().map(|m| Identity::of(&m))
+    }
+}
+
+/// A regular file of a root.
+#[derive(Clone)]
+pub struct RootSource {
+    root: Arc<dyn Root>,
+    path: ImagePath,
+}
+
+impl RootSource {
+    /// Names the file by its path without links; it is opened when the bytes are asked for.
+    #[must_use]
+    pub fn new(root: Arc<dyn Root>, path: ImagePath) -> Self {
+        Self { root, path }
+    }
+}
+
+impl Debug for RootSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RootSource({})", self.path)
+    }
+}
+
+impl BlobSource for RootSource {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>, Error> {
+        Ok(self.root.stream(&self.path, offset)?)
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        self.root.identity(&self.path)
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{HostFile, Node, OpenFile, Root, RootError};
+use super::{HostFile, Identity, Node, OpenFile, Root, RootError};
 use crate::oci::ImagePath;
 
 /// A sysroot, an unpacked package tree, or `/`.
@@ -137,6 +137,13 @@ impl Root for DirRoot {
             file.seek(SeekFrom::Start(offset)).map_err(|e| self.fail(path, e))?;
         }
         Ok(Box::new(file))
+    }
+
+    fn identity(&self, path: &ImagePath) -> Option<Identity> {
+        self.open_file(path)
+            .and_then(|file| file.metadata().map_err(|e| self.fail(path, e)))
+            .ok()
+            .map(|m| Identity::of(&m))
     }
 }
 

@@ -5,6 +5,7 @@
 mod dir;
 mod error;
 mod host;
+mod identity;
 mod memory;
 mod root;
 mod root_error;
@@ -13,6 +14,7 @@ pub mod walk;
 pub use dir::DirRoot;
 pub use error::Error;
 pub use host::HostFile;
+pub use identity::Identity;
 pub use memory::MemoryRoot;
 pub use root::{Node, OpenFile, Resolved, Root, read_whole, resolve};
 pub use root_error::RootError;

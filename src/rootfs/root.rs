@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use super::RootError;
+use super::{Identity, RootError};
 use crate::elf::Bytes;
 use crate::limits;
 use crate::oci::ImagePath;
@@ -62,6 +62,12 @@ pub trait Root: Send + Sync {
     /// # Errors
     /// As [`Root::open`].
     fn stream(&self, path: &ImagePath, offset: u64) -> Result<Box<dyn Read + Send>, RootError>;
+
+    /// What identifies the content of a regular file without reading it, where the root can tell.
+    fn identity(&self, path: &ImagePath) -> Option<Identity> {
+        let _ = path;
+        None
+    }
 }
 
 /// Where a path leads.
