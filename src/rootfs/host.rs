@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
-use super::Error;
+use super::{Error, Identity};
 use crate::elf::Bytes;
 
 /// A regular file that is read in windows at their offsets, so that its size does not matter and no mapping can fault
@@ -35,6 +35,16 @@ impl HostFile {
     pub(super) fn from_file(file: File) -> std::io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { file, metadata })
+    }
+
+    /// What identifies the content now.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.file.metadata().ok().map(|metadata| Identity::of(&metadata))
+    }
+
+    /// One read at an offset, which leaves the file's own position alone.
+    pub(super) fn read_some_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        self.file.read_at(into, offset)
     }
 
     /// What `fstat` told when the file was opened.

@@ -103,16 +103,7 @@ pub fn resolve(root: &dyn Root, path: &[u8]) -> Result<Option<Resolved>, RootErr
         let next = at.join(&part).map_err(|_| RootError::PathTooLong)?;
         match root.node(&next)? {
             None => return Ok(None),
-            Some(Node::Symlink(target)) => {
-                if links.len() == limits::MAX_SYMLINKS {
-                    return Err(RootError::TooManyLinks(next));
-                }
-                if target.first() == Some(&b'/') {
-                    at = ImagePath::root();
-                }
-                open.extend(parts(&target)?);
-                links.push(next);
-            }
+            Some(Node::Symlink(target)) => follow(&mut links, next, &target, &mut open, &mut at)?,
             Some(found) => {
                 at = next;
                 node = found;
@@ -120,6 +111,52 @@ pub fn resolve(root: &dyn Root, path: &[u8]) -> Result<Option<Resolved>, RootErr
         }
     }
     Ok(Some(Resolved { path: at, node, links }))
+}
+
+/// Where something that is put at `path` lands: links in its directories are followed, what is absent on the way counts
+/// as a directory to be made, and its last part is taken as it stands.
+///
+/// # Errors
+/// [`RootError::NotADirectory`] when something else is on the way; as [`resolve`].
+pub(super) fn resolve_new(root: &dyn Root, path: &ImagePath) -> Result<ImagePath, RootError> {
+    let mut open: Vec<Vec<u8>> = match path.parent() {
+        Some(parent) => parts(parent.as_bytes())?,
+        None => return Ok(ImagePath::root()),
+    };
+    let mut at = ImagePath::root();
+    let mut links = Vec::new();
+    while let Some(part) = open.pop() {
+        if part == b".." {
+            at = at.parent().unwrap_or_else(ImagePath::root);
+            continue;
+        }
+        let next = at.join(&part).map_err(|_| RootError::PathTooLong)?;
+        match root.node(&next)? {
+            Some(Node::Symlink(target)) => follow(&mut links, next, &target, &mut open, &mut at)?,
+            None | Some(Node::Directory { .. }) => at = next,
+            Some(_) => return Err(RootError::NotADirectory(next)),
+        }
+    }
+    at.join(path.file_name()).map_err(|_| RootError::PathTooLong)
+}
+
+/// Takes the step through the link `next`.
+fn follow(
+    links: &mut Vec<ImagePath>,
+    next: ImagePath,
+    target: &[u8],
+    open: &mut Vec<Vec<u8>>,
+    at: &mut ImagePath,
+) -> Result<(), RootError> {
+    if links.len() == limits::MAX_SYMLINKS {
+        return Err(RootError::TooManyLinks(next));
+    }
+    if target.first() == Some(&b'/') {
+        *at = ImagePath::root();
+    }
+    open.extend(parts(target)?);
+    links.push(next);
+    Ok(())
 }
 
 /// The parts of a path, last first, without empty ones and `.`.

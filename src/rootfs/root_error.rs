@@ -20,6 +20,12 @@ pub enum RootError {
     /// A device, FIFO, socket or directory where a file is needed.
     #[error("`{0}` is not a regular file")]
     NotRegular(ImagePath),
+    /// Something that is no directory where one has to be.
+    #[error("`{0}` is not a directory")]
+    NotADirectory(ImagePath),
+    /// Something is where something else was to be put.
+    #[error("there is something at `{0}` already")]
+    Occupied(ImagePath),
     /// More links than the kernel would follow.
     #[error("too many symbolic links at `{0}`")]
     TooManyLinks(ImagePath),
