@@ -1,5 +1,7 @@
 //! Programs and libraries made with the C compiler, to be judged by the root's own loader.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,28 +1,30 @@
 //! `/etc/ld.so.cache` as glibc reads it (elf/dl-cache.c, sysdeps/generic/dl-cache.h): the old format `ld.so-1.7.0`, the
 //! new one `glibc-ld.so.cache1.1` alone or behind the old, and the extension that names glibc-hwcaps subdirectories.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::cache_write::number;
 use crate::limits;
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
-const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+pub(super) const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 /// Header of the old format: the magic padded to 12 bytes, and the count.
 const OLD_HEADER: usize = 16;
 const OLD_ENTRY: usize = 12;
-const NEW_HEADER: usize = 48;
-const NEW_ENTRY: usize = 24;
+pub(super) const NEW_HEADER: usize = 48;
+pub(super) const NEW_ENTRY: usize = 24;
 /// First word of the extension directory.
-const EXTENSION_MAGIC: u32 = 0xEAA4_2174;
+pub(super) const EXTENSION_MAGIC: u32 = 0xEAA4_2174;
 /// Section of the extension directory that lists the subdirectories' names.
-const EXTENSION_HWCAPS: u32 = 1;
+pub(super) const EXTENSION_HWCAPS: u32 = 1;
 /// Set in the upper half of `hwcap` when its lower half is an index into the subdirectories.
-const HWCAP_EXTENSION: u32 = 1 << 30;
+pub(super) const HWCAP_EXTENSION: u32 = 1 << 30;
 /// Bits of the upper half that hold an ISA level and do not count for that test.
 const HWCAP_LEVEL_MASK: u32 = (1 << 10) - 1;
 
-/// Why a cache cannot be used. The loader then behaves as if there were none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a cache cannot be used, so that the loader behaves as if there were none, or why none can be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CacheError {
     /// Neither magic is there.
     #[error("the magic is neither `ld.so-1.7.0` nor `glibc-ld.so.cache1.1`")]
@@ -36,6 +38,13 @@ pub enum CacheError {
     /// More entries than [`limits::MAX_LD_CACHE_ENTRIES`].
     #[error("it claims {0} entries, more than can be")]
     TooMany(u32),
+    /// A name, path or subdirectory that is empty, longer than [`limits::MAX_PATH_BYTES`] or holds a NUL, or a name whose
+    /// numbers are so large that the loader's binary search fails.
+    #[error("`{0}` is no name or path that a cache can hold")]
+    Line(String),
+    /// Two names that differ, but not for the loader: `lib01.so` and `lib1.so`.
+    #[error("the loader takes `{0}` and `{1}` for the same name")]
+    Ambiguous(String, String),
 }
 
 /// One entry: a library of one ABI and where it lies.
@@ -51,7 +60,7 @@ pub struct CacheEntry {
     pub legacy_mask: u64,
 }
 
-/// A parsed cache: entries by name, in file order.
+/// A parsed cache: entries by canonical name, in file order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LdCache {
     entries: BTreeMap<Vec<u8>, Vec<CacheEntry>>,
@@ -131,12 +140,12 @@ impl LdCache {
     }
 
     fn add(&mut self, key: Vec<u8>, entry: CacheEntry) {
-        self.entries.entry(key).or_default().push(entry);
+        self.entries.entry(canonical(&key).into_owned()).or_default().push(entry);
     }
 
-    /// The entries of `name` whose ABI is `flags`, in file order.
+    /// The entries of `name` whose ABI is `flags`, in file order. Digits count as numbers: `lib01.so` is `lib1.so`.
     pub fn lookup<'a>(&'a self, name: &[u8], flags: u32) -> impl Iterator<Item = &'a CacheEntry> {
-        let found = self.entries.get(name).map(Vec::as_slice).unwrap_or_default();
+        let found = self.entries.get(&*canonical(name)).map(Vec::as_slice).unwrap_or_default();
         found.iter().filter(move |entry| entry.flags == flags || entry.flags == 1)
     }
 
@@ -151,6 +160,21 @@ impl LdCache {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// One spelling for all names that the loader takes for the same: its comparison reads digits as numbers.
+fn canonical(name: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(first) = rest.first() {
+        if first.is_ascii_digit() {
+            out.extend_from_slice(number(&mut rest).to_string().as_bytes());
+        } else {
+            out.push(*first);
+            rest = &rest[1..];
+        }
+    }
+    if out == name { Cow::Borrowed(name) } else { Cow::Owned(out) }
 }
 
 fn checked_count(count: u32) -> Result<usize, CacheError> {

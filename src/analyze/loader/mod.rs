@@ -5,6 +5,7 @@
 //! `elf/dl-cache.c`, `elf/dl-version.c`; musl `ldso/dynlink.c`. *Invariant:* nothing is executed.
 
 mod cache;
+mod cache_write;
 mod closure;
 mod glibc;
 mod musl;
@@ -18,6 +19,7 @@ mod tokens;
 mod versions;
 
 pub use cache::{CacheEntry, CacheError, LdCache};
+pub use cache_write::CacheLine;
 pub use closure::{Alias, Attempt, Closure, Loaded, Missing, Verdict, closure};
 pub use object::{Abi, Candidate, Dependency, Found, NeededVersion, Object, Shape};
 pub use parsed::ParsedObjects;

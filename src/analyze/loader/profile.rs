@@ -1,5 +1,7 @@
 //! What kind of loader a root has and what it was built with, read from the loader's own bytes.
 
+use goblin::elf::header as h;
+
 use super::{Abi, LdCache};
 
 /// Whose rules apply.
@@ -49,7 +51,7 @@ impl Profile {
             lib_token: Some(lib_token),
             active_hwcaps: Vec::new(),
             known_hwcaps: known_hwcaps(abi),
-            cache_flags: cache_flags(abi),
+            cache_flags: cache_flags(abi, header_flags(abi, loader)),
             cache: None,
             preload: Vec::new(),
             library_path: Vec::new(),
@@ -124,18 +126,56 @@ fn after(bytes: &[u8], phrase: &[u8]) -> Option<String> {
     (!version.is_empty()).then_some(version)
 }
 
-/// `_DL_CACHE_DEFAULT_ID` of each ABI (sysdeps/*/dl-cache.h, ldconfig.h).
-fn cache_flags(abi: Abi) -> Option<u32> {
+/// `e_flags` of the loader, which tell its float ABI.
+fn header_flags(abi: Abi, loader: &[u8]) -> u32 {
+    let at = if abi.is_64 { 48 } else { 36 };
+    let word = loader.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok()).unwrap_or_default();
+    if abi.big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
+}
+
+/// `_DL_CACHE_DEFAULT_ID` of each ABI (sysdeps/*/dl-cache.h, sysdeps/generic/ldconfig.h).
+fn cache_flags(abi: Abi, header_flags: u32) -> Option<u32> {
+    let set = |bits: u32| header_flags & bits == bits;
     Some(match (abi.machine, abi.is_64) {
-        (62, true) => 0x303,
-        (62, false) => 0x803,
-        (183, _) => 0xa03,
-        (40, _) => 0x903,
-        (21, _) => 0x503,
-        (22, true) => 0x403,
-        (243, true) => 0x1003,
-        (258, true) => 0x1203,
-        (3, _) => 0x3,
+        (h::EM_X86_64, true) => 0x303,
+        (h::EM_X86_64, false) => 0x803,
+        (h::EM_AARCH64, true) => 0xa03,
+        // Hard float, or soft.
+        (h::EM_ARM, _) => {
+            if set(0x400) {
+                0x903
+            } else {
+                0xb03
+            }
+        }
+        (h::EM_PPC64, _) => 0x503,
+        (h::EM_S390, true) => 0x403,
+        (h::EM_SPARCV9, true) => 0x103,
+        // Floats in registers as doubles, or in none.
+        (h::EM_RISCV, _) => {
+            if set(0x4) {
+                0x1003
+            } else {
+                0xf03
+            }
+        }
+        (h::EM_LOONGARCH, true) => {
+            if set(0x3) {
+                0x1203
+            } else {
+                0x1103
+            }
+        }
+        (h::EM_MIPS, is_64) => match (is_64, set(0x20), set(0x400)) {
+            (true, _, false) => 0x703,
+            (true, _, true) => 0xe03,
+            // n32, or o32; each with the old or the new NaN.
+            (false, true, false) => 0x603,
+            (false, true, true) => 0xd03,
+            (false, false, false) => 0x3,
+            (false, false, true) => 0xc03,
+        },
+        (h::EM_386 | h::EM_PPC | h::EM_SPARC, _) | (h::EM_S390, false) => 0x3,
         _ => return None,
     })
 }
