@@ -256,3 +256,49 @@ pub const MAX_LOADER_ATTEMPTS: usize = 64 << 10;
 
 /// Most nodes of a root that are remembered at a time: more than all programs of a full desktop touch.
 pub const MAX_REMEMBERED_NODES: usize = 1 << 18;
+
+/// Most dynamic symbols of one ELF file; the largest libraries that are known (machine learning, whole compilers) have
+/// some hundred thousand.
+pub const MAX_DYNAMIC_SYMBOLS: u64 = 4 << 20;
+
+/// Longest symbol name kept, in bytes: names of C++ templates reach some KiB. Longer ones are left out.
+pub const MAX_SYMBOL_NAME_BYTES: usize = 32 << 10;
+
+/// All symbol names kept of one ELF file together, in bytes, so that overlapping strings cannot multiply; the largest
+/// string tables that are known have some ten MiB.
+pub const MAX_SYMBOL_NAMES_TOTAL_BYTES: usize = 64 << 20;
+
+/// Most buckets of a GNU hash table that are read: a linker makes fewer than symbols.
+pub const MAX_GNU_HASH_BUCKETS: u64 = MAX_DYNAMIC_SYMBOLS;
+
+/// Most entries of all `.note.dlopen` notes of one file; a library with many optional needs has some twenty.
+pub const MAX_DLOPEN_ENTRIES: usize = 1024;
+
+/// Most names of one entry of `.note.dlopen`; versions of one library are listed, hardly more than five.
+pub const MAX_DLOPEN_SONAMES: usize = 64;
+
+/// How much of one object is searched for the strings that rules ask for, in bytes: more than any real program loads, and
+/// some seconds of work for a file that claims more.
+pub const MAX_TRAIT_SCAN_BYTES: u64 = 2 << 30;
+
+/// How much of an object is read at once while it is searched for strings, in bytes: calls cost nothing beside it, and it
+/// stays in the second cache of a CPU.
+pub const TRAIT_WINDOW_BYTES: usize = 256 << 10;
+
+/// Longest string that rules may ask for, in bytes: they are names and paths. Longer ones are never found.
+pub const MAX_NEEDLE_BYTES: usize = 4096;
+
+/// Longest text captured behind a string, in bytes: a path, or a list of some.
+pub const MAX_CAPTURE_BYTES: usize = 1024;
+
+/// Most texts kept for one capture; a library has one or two.
+pub const MAX_CAPTURED_TEXTS: usize = 64;
+
+/// Longest path taken from the strings of an object, in bytes: built-in ones are short (`NAME_MAX` for comparison is 255).
+pub const MAX_PATH_STRING_BYTES: usize = 255;
+
+/// Most paths kept of one object's strings; the largest libraries have some hundred.
+pub const MAX_PATH_STRINGS: usize = 8192;
+
+/// Most names of libraries kept of one object's strings; launchers and drivers have some dozens.
+pub const MAX_LIBRARY_STRINGS: usize = 2048;

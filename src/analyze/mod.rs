@@ -8,6 +8,7 @@ mod platform;
 mod program;
 mod refuse;
 mod requirement;
+pub mod traits;
 
 pub use program::{Analysis, Program, analyze_program};
 pub use requirement::{Confidence, Level, Reason, Requirement, Subject};

@@ -78,7 +78,7 @@ pub(super) fn headers(name: &str, error: &elf::Error) -> Diagnostic {
         E::ProgramHeaderSize { .. } | E::TooManyProgramHeaders(_) | E::SegmentSize { .. } => {
             (codes::PROGRAM_HEADERS, "Linux would not load this file; it is damaged, copy or build it again")
         }
-        E::DynamicName { .. } | E::DynamicSize(_) => {
+        E::DynamicName { .. } | E::DynamicSize(_) | E::SymbolTableSize(_) => {
             (codes::DYNAMIC_SECTION, "the loader would stop at this; the file is damaged, copy or build it again")
         }
     };

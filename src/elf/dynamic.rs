@@ -65,26 +65,36 @@ impl Dynamic {
     }
 }
 
-/// `None` when there is no dynamic section, or none that is loaded.
-pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dynamic>, Error> {
+/// The `(tag, value)` pairs in front of the end mark; `None` when there is no dynamic section, or none that is loaded.
+pub(super) fn entries(segments: &Segments<'_>, layout: Layout) -> Result<Option<Vec<(u64, u64)>>, Error> {
     let Some(segment) = segments.of_type(PT_DYNAMIC).next() else { return Ok(None) };
     let Some((_, left)) = segments.locate(segment.p_vaddr) else { return Ok(None) };
     let entry = 2 * layout.width();
     let count = usize::try_from(left.min(segment.p_memsz)).unwrap_or(usize::MAX) / entry;
     let Some(raw) = segments.read(segment.p_vaddr, entry * count.min(MAX_DYNAMIC_ENTRIES)) else { return Ok(None) };
+    let mut out = Vec::new();
+    for at in (0..raw.len()).step_by(entry) {
+        let (Some(tag), Some(value)) = (layout.word(&raw, at), layout.word(&raw, at + layout.width())) else { break };
+        if tag == d::DT_NULL {
+            return Ok(Some(out));
+        }
+        out.push((tag, value));
+    }
+    if count > MAX_DYNAMIC_ENTRIES {
+        return Err(Error::DynamicSize(MAX_DYNAMIC_ENTRIES));
+    }
+    Ok(Some(out))
+}
 
+/// `None` when there is no dynamic section, or none that is loaded.
+pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dynamic>, Error> {
+    let Some(entries) = entries(segments, layout)? else { return Ok(None) };
     let mut out = Dynamic::default();
     let mut names: Vec<(u64, u64)> = Vec::new();
     let (mut table, mut table_size) = (None, 0);
     let mut tables = Tables::default();
-    let mut ended = false;
-    for at in (0..raw.len()).step_by(entry) {
-        let (Some(tag), Some(value)) = (layout.word(&raw, at), layout.word(&raw, at + layout.width())) else { break };
+    for (tag, value) in entries {
         match tag {
-            d::DT_NULL => {
-                ended = true;
-                break;
-            }
             d::DT_STRTAB => table = Some(value),
             d::DT_STRSZ => table_size = value,
             d::DT_NEEDED | d::DT_SONAME | d::DT_RPATH | d::DT_RUNPATH => names.push((tag, value)),
@@ -99,9 +109,6 @@ pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dy
             d::DT_BIND_NOW => out.bind_now = true,
             _ => {}
         }
-    }
-    if !ended && count > MAX_DYNAMIC_ENTRIES {
-        return Err(Error::DynamicSize(MAX_DYNAMIC_ENTRIES));
     }
     out.text_relocations |= out.flags & d::DF_TEXTREL != 0;
     out.bind_now |= out.flags & d::DF_BIND_NOW != 0 || out.flags_1 & d::DF_1_NOW != 0;

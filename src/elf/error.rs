@@ -77,6 +77,9 @@ pub enum Error {
     /// The dynamic section has no end within its bounds.
     #[error("the dynamic section has more than {0} entries or names of unreasonable length")]
     DynamicSize(usize),
+    /// More dynamic symbols, or longer names of them, than any linker makes.
+    #[error("the dynamic symbols are more than {0}, or have names of unreasonable length")]
+    SymbolTableSize(u64),
     /// Bytes inside the file cannot be read.
     #[error("{len} bytes at offset {offset} cannot be read")]
     Unreadable {

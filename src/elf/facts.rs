@@ -114,7 +114,7 @@ pub(super) fn read_interpreter(segments: &Segments<'_>) -> Option<Name> {
 
 /// Executables without interpreter are static. A shared object is told from a static-pie by `DF_1_PIE`; where old
 /// linkers did not set it, by a library's name, its needs, or an entry that is missing.
-fn linkage(kind: ObjectType, interpreter: bool, dynamic: Option<&Dynamic>, entry: u64) -> Linkage {
+pub(super) fn linkage(kind: ObjectType, interpreter: bool, dynamic: Option<&Dynamic>, entry: u64) -> Linkage {
     let needs = dynamic.is_some_and(|d| !d.needed.is_empty());
     let pie = dynamic.is_some_and(Dynamic::is_pie);
     match kind {

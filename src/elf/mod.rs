@@ -7,6 +7,7 @@
 
 mod arm;
 mod bytes;
+mod dlopen;
 mod dynamic;
 mod error;
 mod facts;
@@ -17,14 +18,17 @@ mod kind;
 mod machine;
 mod name;
 mod notes;
+mod outline;
 mod sections;
 mod segments;
+mod symbols;
 mod toolchain;
 mod versions;
 mod view;
 
 pub use arm::{ArmFacts, FloatAbi};
 pub use bytes::Bytes;
+pub use dlopen::{DlopenNote, Priority, dlopen_notes};
 pub use dynamic::{Dynamic, Load};
 pub use error::Error;
 pub use facts::{ElfFacts, Linkage, ObjectType, OsAbi};
@@ -34,7 +38,9 @@ pub use kind::{FileKind, classify};
 pub use machine::{Class, Endian, Machine};
 pub use name::Name;
 pub use notes::{AbiTag, Notes, Properties};
+pub use outline::{LoadedSegment, Outline};
 pub use sections::SectionTable;
+pub use symbols::imports;
 pub use toolchain::{Language, Libc, Toolchain};
 pub use versions::{NeededVersion, Versions};
 pub use view::LoaderView;

@@ -21,6 +21,10 @@ const RUST_PANIC: &[u8] = b"called `Option::unwrap()` on a `None` value";
 /// A panic message of Zig's runtime safety.
 const ZIG_PANIC: &[u8] = b"attempt to unwrap error: ";
 
+/// How the comment of a compiler begins in `.comment`.
+const RUSTC: &str = "rustc version ";
+const ZIG: &str = "zig ";
+
 /// What made the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Toolchain {
@@ -62,6 +66,21 @@ pub enum Libc {
     Musl,
 }
 
+/// What notes and section headers say of the language; the comment of a compiler is the last to count, because objects of
+/// several may be linked.
+pub(super) fn declared_language(sections: &Sections<'_>, notes: &Notes) -> Option<Language> {
+    let go_sections = [&b".gopclntab"[..], b".go.buildinfo"];
+    if notes.go_build_id.is_some() || go_sections.iter().any(|name| sections.named(name).is_some()) {
+        return Some(Language::Go);
+    }
+    let comments = comments(sections);
+    let has = |mark: &str| comments.iter().any(|comment| comment.starts_with(mark));
+    [(RUSTC, Language::Rust), (ZIG, Language::Zig)]
+        .into_iter()
+        .find(|(mark, _)| has(mark))
+        .map(|(_, language)| language)
+}
+
 pub(super) fn parse(
     segments: &Segments<'_>,
     sections: &Sections<'_>,
@@ -85,10 +104,10 @@ pub(super) fn parse(
     if out.go.is_some() || go_mark {
         out.language = Some(Language::Go);
         out.version = out.go.as_ref().map(|go| go.version.clone());
-    } else if let Some(version) = from_comment("rustc version ") {
+    } else if let Some(version) = from_comment(RUSTC) {
         out.language = Some(Language::Rust);
         out.version = version.split(' ').next().map(str::to_owned);
-    } else if let Some(version) = from_comment("zig ") {
+    } else if let Some(version) = from_comment(ZIG) {
         out.language = Some(Language::Zig);
         out.version = Some(version);
     }
