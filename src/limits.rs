@@ -235,6 +235,10 @@ pub const MAX_VERSION_STEPS: usize = 64 << 10;
 /// Most objects of one closure: a process with four thousand libraries has never been seen.
 pub const MAX_CLOSURE_OBJECTS: usize = 4096;
 
+/// Most libraries that watch the loader of one program (`DT_AUDIT`): each costs a walk of its own, and none has been seen
+/// with more than one.
+pub const MAX_AUDIT_LIBRARIES: usize = 16;
+
 /// Most entries of `ld.so.cache` (a full desktop has some ten thousand).
 pub const MAX_LD_CACHE_ENTRIES: u32 = 1 << 20;
 

@@ -1,12 +1,10 @@
-//! The walk: from a program to everything its loader maps.
+//! What a loader maps for one program, and what it looked for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::search::{Objects, Opened, Opener, directory_of};
-use super::{Dependency, Found, Libc, Object, Profile, glibc, musl};
-use crate::limits;
-use crate::rootfs::{Node, Resolved, Root, RootError};
+use super::{Found, Libc, Object, Profile};
+use crate::rootfs::Resolved;
 
 /// What became of one path that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub struct Loaded {
     /// Whether its names include the SONAME already (glibc adds it when it is first compared).
     pub(super) soname_added: bool,
     /// Whether its dependencies have been walked.
-    done: bool,
+    pub(super) done: bool,
 }
 
 /// A dependency that cannot be met.
@@ -82,6 +80,11 @@ pub struct Missing {
 }
 
 impl Missing {
+    /// A name for which nothing may be tried any more.
+    pub(super) const fn cut_off(name: Vec<u8>) -> Self {
+        Self { name, by: 0, optional: false, attempts: Vec::new(), undecidable: false }
+    }
+
     /// The file at which the loader gave up, where there is one: no later directory would have been tried.
     #[must_use]
     pub fn garbage(&self) -> Option<&Attempt> {
@@ -89,220 +92,141 @@ impl Missing {
     }
 }
 
+/// A library that watches the loader (`DT_AUDIT` and `DT_DEPAUDIT` of the program).
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// The name asked for.
+    pub name: Vec<u8>,
+    /// What is mapped for it: it is the first object. Apart from the program, with a libc of its own. Where it is missing,
+    /// the loader says so and goes on.
+    pub outcome: Result<Closure, Missing>,
+}
+
+/// What a search for one name came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Index of the object that was loaded already under that name: nothing was searched.
+    Known(usize),
+    /// Index of the object that was loaded.
+    Loaded(usize),
+    /// Index of the object that was loaded already from the same file.
+    SameFile(usize),
+    /// It is missing.
+    Missing,
+}
+
+/// The paths that one rule of a search gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The rule, with its directory where it has one.
+    pub rule: Found,
+    /// The paths tried, in order; none where the rule gives none, such as a cache without an entry.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One search, step by step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Index of the object that asks.
+    pub by: usize,
+    /// The name asked for.
+    pub name: Vec<u8>,
+    /// The steps in order; the last one is that of the answer.
+    pub steps: Vec<Step>,
+    /// What it came to.
+    pub answer: Answer,
+    /// A token that depends on the processor stood in the name or in a search path before the answer.
+    pub undecidable: bool,
+}
+
+/// A name that is found, but may be found elsewhere first: a token that depends on the processor (`$PLATFORM`) stands in a
+/// search path before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Undecidable {
+    /// Index of the object that asks.
+    pub by: usize,
+    /// The name asked for.
+    pub name: Vec<u8>,
+}
+
 /// Everything the loader maps for one program.
 #[derive(Debug, Clone)]
 pub struct Closure {
     /// Whose rules were followed.
     pub libc: Libc,
+    /// The loader's directories, cache and preloaded names.
+    pub profile: Arc<Profile>,
     /// Objects in the loader's order; the program is the first, the interpreter the second where there is one.
     pub loaded: Vec<Loaded>,
     /// `(asking, name, given)` for every dependency met, in the order of the walk.
     pub edges: Vec<(usize, Vec<u8>, usize)>,
     /// Dependencies that cannot be met.
     pub missing: Vec<Missing>,
-    /// The walk was cut off at [`limits::MAX_CLOSURE_OBJECTS`] or [`limits::MAX_LOADER_ATTEMPTS`]; what is told is true,
-    /// but not all.
+    /// Names that another processor may find elsewhere.
+    pub undecidable: Vec<Undecidable>,
+    /// Libraries that watch the loader, in its order.
+    pub audits: Vec<Audit>,
+    /// Every search, when the target was told to trace them ([`super::Target::with_traces`]).
+    pub searches: Vec<Search>,
+    /// The walk was cut off at [`crate::limits::MAX_CLOSURE_OBJECTS`] or [`crate::limits::MAX_LOADER_ATTEMPTS`]; what is
+    /// told is true, but not all.
     pub cut_off: bool,
 }
 
-/// Walk in progress, shared by both rule sets.
-pub(super) struct Walk<'a> {
-    pub opener: Opener<'a>,
-    pub profile: &'a Profile,
-    /// Arena: an object keeps its index for ever.
-    pub loaded: Vec<Loaded>,
-    /// The loader's list, as indexes into the arena.
-    pub order: Vec<usize>,
-    pub edges: Vec<(usize, Vec<u8>, usize)>,
+impl Closure {
+    /// The searches for a library: by the name that was asked for, or by the path, file name or SONAME of what was found.
+    pub fn searches_for<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Search> {
+        self.searches.iter().filter(move |search| self.is_about(search, name))
+    }
+
+    /// Drops all other searches, also of the audit libraries.
+    pub(super) fn keep_searches_for(&mut self, name: &[u8]) {
+        let mut searches = std::mem::take(&mut self.searches);
+        searches.retain(|search| self.is_about(search, name));
+        self.searches = searches;
+        for closure in self.audits.iter_mut().filter_map(|audit| audit.outcome.as_mut().ok()) {
+            closure.keep_searches_for(name);
+        }
+    }
+
+    fn is_about(&self, search: &Search, name: &[u8]) -> bool {
+        let last = |path: &[u8]| path.rsplit(|b| *b == b'/').next() == Some(name);
+        let found = match search.answer {
+            Answer::Known(index) | Answer::Loaded(index) | Answer::SameFile(index) => self.loaded.get(index),
+            Answer::Missing => None,
+        };
+        search.name == name
+            || last(&search.name)
+            || found.is_some_and(|found| {
+                let real = found.resolved.path.as_bytes();
+                let soname = found.object.soname.as_deref();
+                found.path == name
+                    || last(&found.path)
+                    || last(real)
+                    || soname == Some(name)
+                    || name.strip_prefix(b"/") == Some(real)
+            })
+    }
+}
+
+/// What `dlopen` of one name does.
+#[derive(Debug, Clone)]
+pub struct Dlopen {
+    /// The closure with the further objects behind those that were there: these keep their indexes.
+    pub closure: Closure,
+    /// Number of objects before.
+    pub before: usize,
+    /// Index of the object that was asked for.
+    pub object: Option<usize>,
+    /// What was not found, for this call alone; the closure's own list is as it was. When one of them is not optional,
+    /// the call fails and nothing stays mapped.
     pub missing: Vec<Missing>,
 }
 
-/// What a search for one name gave.
-pub(super) enum Hit {
-    /// It is loaded already.
-    Known(usize),
-    /// A fresh object.
-    Fresh(Opened, Found),
-    /// Nothing; the flag says that a processor-dependent token was met.
-    None { undecidable: bool },
-}
-
-/// Computes the closure of the program at `program` (a path inside the root, links resolved by the caller for
-/// `$ORIGIN` as `/proc/self/exe` would). `interpreter` is the resolved `PT_INTERP`, where there is one.
-///
-/// # Errors
-/// [`RootError`] when the root cannot be read.
-pub fn closure(
-    root: &dyn Root,
-    objects: &dyn Objects,
-    profile: &Profile,
-    program: Resolved,
-    object: Arc<Object>,
-    interpreter: Option<(Vec<u8>, Resolved, Arc<Object>)>,
-) -> Result<Closure, RootError> {
-    let opener = Opener::new(root, objects, object.abi, profile.libc);
-    let mut walk =
-        Walk { opener, profile, loaded: Vec::new(), order: Vec::new(), edges: Vec::new(), missing: Vec::new() };
-    let path = [b"/", program.path.as_bytes()].concat();
-    walk.add(Opened { path, resolved: program, object }, None, Found::Program, &[]);
-    if let Some((path, resolved, object)) = interpreter {
-        let index = walk.add(Opened { path: path.clone(), resolved, object }, Some(0), Found::Interpreter, &[]);
-        // The loader is in the list from the start under the name in PT_INTERP and its SONAME, with nothing to walk.
-        walk.loaded[index].names.insert(path);
-        walk.loaded[index].done = true;
-    }
-    for name in &profile.preload {
-        walk.depend(0, name, true)?;
-    }
-    // Objects before this place are done, but for one that a filter moves in front of its object.
-    let mut place = 0;
-    while let Some(at) = walk.order.get(place).copied() {
-        if std::mem::replace(&mut walk.loaded[at].done, true) {
-            place += 1;
-            continue;
-        }
-        for dependency in &Arc::clone(&walk.loaded[at].object).dependencies {
-            if walk.is_full() {
-                return Ok(walk.finish());
-            }
-            walk.follow(at, dependency)?;
-        }
-    }
-    Ok(walk.finish())
-}
-
-impl Walk<'_> {
-    fn is_full(&self) -> bool {
-        self.opener.exhausted() || self.loaded.len() >= limits::MAX_CLOSURE_OBJECTS
-    }
-
-    fn follow(&mut self, by: usize, dependency: &Dependency) -> Result<(), RootError> {
-        match (dependency, self.profile.libc) {
-            (Dependency::Needed(name), _) => {
-                self.depend(by, name, false)?;
-            }
-            // musl knows no filters.
-            (_, Libc::Musl) => {}
-            (Dependency::Filter(name) | Dependency::Auxiliary(name), Libc::Glibc) => {
-                let optional = matches!(dependency, Dependency::Auxiliary(_));
-                if let Some(filtee) = self.depend(by, name, optional)? {
-                    self.put_before(filtee, by);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A filter's object stands before the object itself in the list; one that stands there already stays.
-    fn put_before(&mut self, filtee: usize, object: usize) {
-        let place = |index| self.order.iter().position(|i| *i == index);
-        if let (Some(from), Some(to)) = (place(filtee), place(object))
-            && to < from
-        {
-            self.order.remove(from);
-            self.order.insert(to, filtee);
-        }
-    }
-
-    /// Meets one dependency; gives the index of the object that does.
-    fn depend(&mut self, by: usize, name: &[u8], optional: bool) -> Result<Option<usize>, RootError> {
-        let mut attempts = Vec::new();
-        let hit = match self.profile.libc {
-            Libc::Glibc => glibc::search(self, by, name, &mut attempts)?,
-            Libc::Musl => musl::search(self, by, name, &mut attempts)?,
-        };
-        let index = match hit {
-            Hit::None { undecidable } => {
-                self.missing.push(Missing { name: name.to_vec(), by, optional, attempts, undecidable });
-                return Ok(None);
-            }
-            Hit::Known(index) => index,
-            Hit::Fresh(opened, found) => match self.same_file(&opened.resolved) {
-                Some(index) => {
-                    self.known_as(index, name, opened);
-                    index
-                }
-                None => self.add(opened, Some(by), found, name),
-            },
-        };
-        self.edges.push((by, name.to_vec(), index));
-        Ok(Some(index))
-    }
-
-    fn add(&mut self, opened: Opened, loader: Option<usize>, found: Found, name: &[u8]) -> usize {
-        let index = self.loaded.len();
-        let mut names = BTreeSet::new();
-        match self.profile.libc {
-            Libc::Glibc if !name.is_empty() => names.extend([name.to_vec(), opened.path.clone()]),
-            // musl knows an object by the name by which a search found it, and by nothing else.
-            Libc::Musl if !name.is_empty() && !name.contains(&b'/') => names.extend([name.to_vec()]),
-            _ => {}
-        }
-        self.loaded.push(Loaded {
-            path: opened.path,
-            resolved: opened.resolved,
-            object: opened.object,
-            names,
-            aliases: Vec::new(),
-            loader,
-            found,
-            soname_added: false,
-            done: false,
-        });
-        self.order.push(index);
-        index
-    }
-
-    /// The loaded object of the same file, by device and inode, or by its path without links where the root has none.
-    /// The program does not count: the kernel mapped it.
-    fn same_file(&self, resolved: &Resolved) -> Option<usize> {
-        let inode = |r: &Resolved| match r.node {
-            Node::File { inode, .. } => inode,
-            _ => None,
-        };
-        let (path, wanted) = (&resolved.path, inode(resolved));
-        let same = |l: &Loaded| {
-            l.found != Found::Program && (l.resolved.path == *path || wanted.is_some() && inode(&l.resolved) == wanted)
-        };
-        self.loaded.iter().position(same)
-    }
-
-    /// A loaded object was found by another path.
-    fn known_as(&mut self, index: usize, name: &[u8], opened: Opened) {
-        let object = &mut self.loaded[index];
-        match self.profile.libc {
-            Libc::Glibc => {
-                object.names.insert(name.to_vec());
-            }
-            // An object that was loaded by a path is from now on known by that path's last part.
-            Libc::Musl if object.names.is_empty() && !name.contains(&b'/') => {
-                let last = object.path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
-                object.names.insert(last);
-            }
-            Libc::Musl => {}
-        }
-        let known = object.path == opened.path || object.aliases.iter().any(|a| a.path == opened.path);
-        if !known {
-            object.aliases.push(Alias { path: opened.path, resolved: opened.resolved });
-        }
-    }
-
-    /// `$ORIGIN` of an object: the program's real directory, a library's directory as it was found.
-    pub fn origin(&self, index: usize) -> Vec<u8> {
-        directory_of(&self.loaded[index].path)
-    }
-
-    fn finish(self) -> Closure {
-        let cut_off = self.is_full();
-        let mut place = vec![0; self.loaded.len()];
-        for (to, from) in self.order.iter().enumerate() {
-            place[*from] = to;
-        }
-        let mut loaded: Vec<Option<Loaded>> = self.loaded.into_iter().map(Some).collect();
-        let reordered = self.order.iter().filter_map(|i| loaded[*i].take());
-        let loaded = reordered.map(|l| Loaded { loader: l.loader.map(|i| place[i]), ..l }).collect();
-        let edges = self.edges.into_iter().map(|(from, name, to)| (place[from], name, place[to])).collect();
-        let missing = self.missing.into_iter().map(|m| Missing { by: place[m.by], ..m }).collect();
-        Closure { libc: self.profile.libc, loaded, edges, missing, cut_off }
+impl Dlopen {
+    /// Whether the call gives the object.
+    #[must_use]
+    pub fn succeeds(&self) -> bool {
+        self.object.is_some() && self.missing.iter().all(|missing| missing.optional)
     }
 }

@@ -1,9 +1,10 @@
 //! glibc's search (`_dl_map_object` in elf/dl-load.c).
 
-use super::closure::{Attempt, Hit, Walk};
+use super::closure::Attempt;
 use super::profile::trim_slash;
 use super::search::{Outcome, join};
 use super::tokens::{Tokens, expand_glibc};
+use super::walk::{Hit, Walk};
 use super::{CacheEntry, Found, Libc};
 use crate::rootfs::RootError;
 
@@ -19,24 +20,33 @@ pub(super) fn search(
         return Ok(Hit::Known(index));
     }
     if name.contains(&b'/') {
+        walk.step(attempts, || Found::Direct);
         return Ok(match walk.opener.try_path(&name, attempts)? {
-            Outcome::Opened(opened) => Hit::Fresh(opened, Found::Direct),
+            Outcome::Opened(opened) => Hit::fresh(opened, Found::Direct),
             Outcome::Next | Outcome::NextPath | Outcome::Fatal => Hit::None { undecidable: false },
         });
     }
     let mut undecidable = false;
     // The search path whose rest is skipped.
     let mut skipped = None;
-    for stage in stages(walk, by, &mut undecidable) {
+    for stage in stages(walk, by) {
         let (path, step, found) = match stage {
+            Stage::Undecidable => {
+                undecidable = true;
+                continue;
+            }
             Stage::Directory { path, .. } if skipped == Some(path) => continue,
             Stage::Directory { path, directory, found } => {
+                walk.step(attempts, || found.clone());
                 (Some(path), in_directory(walk, &directory, &name, attempts)?, found)
             }
-            Stage::Cache => (None, in_cache(walk, by, &name, attempts)?, Found::Cache),
+            Stage::Cache => {
+                walk.step(attempts, || Found::Cache);
+                (None, in_cache(walk, by, &name, attempts)?, Found::Cache)
+            }
         };
         match step {
-            Outcome::Opened(opened) => return Ok(Hit::Fresh(opened, found)),
+            Outcome::Opened(opened) => return Ok(Hit::Fresh { opened, found, undecidable }),
             Outcome::Fatal => break,
             Outcome::NextPath => skipped = path,
             Outcome::Next => {}
@@ -83,10 +93,12 @@ enum Stage {
         found: Found,
     },
     Cache,
+    /// An element of a search path that depends on the processor.
+    Undecidable,
 }
 
 /// All steps for a name without slash, in order.
-fn stages(walk: &Walk<'_>, by: usize, undecidable: &mut bool) -> Vec<Stage> {
+fn stages(walk: &Walk<'_>, by: usize) -> Vec<Stage> {
     debug_assert_eq!(walk.profile.libc, Libc::Glibc);
     let mut stages = Vec::new();
     let requester = &walk.loaded[by].object;
@@ -105,7 +117,11 @@ fn stages(walk: &Walk<'_>, by: usize, undecidable: &mut bool) -> Vec<Stage> {
         for index in chain {
             let object = &walk.loaded[index].object;
             let (None, Some(rpath)) = (&object.runpath, &object.rpath) else { continue };
-            for directory in search_path(walk, index, rpath, undecidable) {
+            for directory in search_path(walk, index, rpath) {
+                let Some(directory) = directory else {
+                    stages.push(Stage::Undecidable);
+                    continue;
+                };
                 let of = walk.loaded[index].resolved.path.clone();
                 let found = Found::Rpath { of, directory: directory.clone() };
                 stages.push(Stage::Directory { path: RPATHS + index, directory, found });
@@ -117,7 +133,11 @@ fn stages(walk: &Walk<'_>, by: usize, undecidable: &mut bool) -> Vec<Stage> {
         stages.push(Stage::Directory { path: LIBRARY_PATH, directory: directory.clone(), found });
     }
     if let Some(runpath) = &requester.runpath {
-        for directory in search_path(walk, by, runpath, undecidable) {
+        for directory in search_path(walk, by, runpath) {
+            let Some(directory) = directory else {
+                stages.push(Stage::Undecidable);
+                continue;
+            };
             let found = Found::Runpath { directory: directory.clone() };
             stages.push(Stage::Directory { path: RUNPATH, directory, found });
         }
@@ -133,18 +153,17 @@ fn stages(walk: &Walk<'_>, by: usize, undecidable: &mut bool) -> Vec<Stage> {
 }
 
 /// The directories of a colon-separated path after expansion; an empty path has none. An empty element is the working
-/// directory, which an image's `/` stands for; elements with processor-dependent tokens are left out and reported.
-fn search_path(walk: &Walk<'_>, of: usize, path: &[u8], undecidable: &mut bool) -> Vec<Vec<u8>> {
+/// directory, which an image's `/` stands for; an element with a processor-dependent token is `None`.
+fn search_path(walk: &Walk<'_>, of: usize, path: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut directories = Vec::new();
     if path.is_empty() {
         return directories;
     }
     for element in path.split(|b| *b == b':') {
-        match expand(walk, of, element) {
-            None => *undecidable = true,
-            Some(directory) if directory.is_empty() => directories.push(b"/".to_vec()),
-            Some(directory) => directories.push(trim_slash(&directory).to_vec()),
-        }
+        directories.push(
+            expand(walk, of, element)
+                .map(|directory| if directory.is_empty() { b"/".to_vec() } else { trim_slash(&directory).to_vec() }),
+        );
     }
     directories
 }

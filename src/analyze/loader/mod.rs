@@ -17,10 +17,13 @@ mod search;
 mod target;
 mod tokens;
 mod versions;
+mod walk;
 
 pub use cache::{CacheEntry, CacheError, LdCache};
 pub use cache_write::CacheLine;
-pub use closure::{Alias, Attempt, Closure, Loaded, Missing, Verdict, closure};
+pub use closure::{
+    Alias, Answer, Attempt, Audit, Closure, Dlopen, Loaded, Missing, Search, Step, Undecidable, Verdict,
+};
 pub use object::{Abi, Candidate, Dependency, Found, NeededVersion, Object, Shape};
 pub use parsed::ParsedObjects;
 pub use profile::{Libc, Profile};

@@ -1,9 +1,10 @@
 //! musl's search (`load_library` in ldso/dynlink.c).
 
-use super::closure::{Attempt, Hit, Verdict, Walk};
+use super::closure::{Attempt, Verdict};
 use super::profile::trim_slash;
 use super::search::{Outcome, join};
 use super::tokens::expand_musl;
+use super::walk::{Hit, Walk};
 use super::{Found, Loaded};
 use crate::rootfs::RootError;
 
@@ -23,6 +24,7 @@ pub(super) fn search(
         return Ok(itself());
     }
     if name.contains(&b'/') {
+        walk.step(attempts, || Found::Direct);
         return Ok(match walk.opener.try_path(name, attempts)? {
             // Another libc by its path is exchanged for the loader itself. musl tells one by the symbols that it defines,
             // here its SONAME does.
@@ -37,8 +39,9 @@ pub(super) fn search(
         return Ok(Hit::Known(index));
     }
     for (directory, found) in directories(walk, by) {
+        walk.step(attempts, || found.clone());
         match walk.opener.try_path(&join(&directory, name), attempts)? {
-            Outcome::Opened(file) => return Ok(Hit::Fresh(file, found)),
+            Outcome::Opened(file) => return Ok(Hit::fresh(file, found)),
             // musl opens the first file that exists and then fails on what it cannot map.
             Outcome::Fatal => break,
             Outcome::Next if attempts.last().is_some_and(|a| a.verdict == Verdict::OtherAbi) => break,
@@ -50,7 +53,7 @@ pub(super) fn search(
 
 fn opened(outcome: Outcome, found: Found) -> Hit {
     match outcome {
-        Outcome::Opened(file) => Hit::Fresh(file, found),
+        Outcome::Opened(file) => Hit::fresh(file, found),
         Outcome::Next | Outcome::NextPath | Outcome::Fatal => Hit::None { undecidable: false },
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::remembered::RememberedRoot;
 use super::search::Objects;
-use super::{Abi, Candidate, Closure, LdCache, Object, ParsedObjects, Profile, closure};
+use super::walk::{self, Ground, Start};
+use super::{Abi, Candidate, Closure, Dlopen, LdCache, Object, ParsedObjects, Profile};
 use crate::limits;
 use crate::rootfs::{Node, Resolved, Root, RootError, read_whole, resolve};
 
@@ -36,6 +37,7 @@ pub struct Target<'a> {
     objects: ParsedObjects<'a>,
     profiles: Mutex<HashMap<Vec<u8>, Arc<Profile>>>,
     active_hwcaps: Vec<Vec<u8>>,
+    traces: bool,
 }
 
 impl<'a> Target<'a> {
@@ -47,7 +49,15 @@ impl<'a> Target<'a> {
             objects: ParsedObjects::new(root),
             profiles: Mutex::default(),
             active_hwcaps: Vec::new(),
+            traces: false,
         }
+    }
+
+    /// Keeps every search of a closure step by step ([`Closure::searches`]), not only those that fail.
+    #[must_use]
+    pub const fn with_traces(mut self) -> Self {
+        self.traces = true;
+        self
     }
 
     /// Simulates a processor that has these glibc-hwcaps levels, the best first.
@@ -63,6 +73,32 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`RootError`] when the root cannot be read; the inner error when there is no closure.
     pub fn closure(&self, path: &[u8], interpreter: Option<&[u8]>) -> Result<Result<Closure, Refusal>, RootError> {
+        self.walk(path, interpreter, self.traces)
+    }
+
+    /// The same closure with the searches that `name` has to do with ([`Closure::searches_for`]), step by step.
+    ///
+    /// # Errors
+    /// As [`Self::closure`].
+    pub fn explain(
+        &self,
+        path: &[u8],
+        interpreter: Option<&[u8]>,
+        name: &[u8],
+    ) -> Result<Result<Closure, Refusal>, RootError> {
+        let mut found = self.walk(path, interpreter, true)?;
+        if let Ok(closure) = &mut found {
+            closure.keep_searches_for(name);
+        }
+        Ok(found)
+    }
+
+    fn walk(
+        &self,
+        path: &[u8],
+        interpreter: Option<&[u8]>,
+        traces: bool,
+    ) -> Result<Result<Closure, Refusal>, RootError> {
         let Some(program) = resolve(&self.root, path)? else { return Ok(Err(Refusal::Absent)) };
         let object = match self.object(&program)? {
             Ok(object) => object,
@@ -80,8 +116,24 @@ impl<'a> Target<'a> {
             return Ok(Err(Refusal::InterpreterUnusable(shown)));
         }
         let profile = self.profile(&interpreter, &resolved, object.abi)?;
-        let interpreter = Some((interpreter, resolved, loader));
-        closure(&self.root, &self.objects, &profile, program, object, interpreter).map(Ok)
+        let path = [b"/", program.path.as_bytes()].concat();
+        let program = Start { path, resolved: program, object };
+        let interpreter = Start { path: interpreter, resolved, object: loader };
+        walk::closure(&self.ground(profile, traces), program, interpreter).map(Ok)
+    }
+
+    /// What `dlopen(name)` by the object `by` of a closure maps further: by the search paths of the caller and the
+    /// program, the cache and the default directories, unless an object of that name is loaded already. A name with a slash
+    /// is a path, and one that is relative starts at `/`. The closure must be of this target.
+    ///
+    /// # Errors
+    /// [`RootError`] when the root cannot be read.
+    pub fn dlopen(&self, closure: &Closure, by: usize, name: &[u8]) -> Result<Dlopen, RootError> {
+        walk::dlopen(&self.ground(Arc::clone(&closure.profile), self.traces), closure, by, name)
+    }
+
+    fn ground(&self, profile: Arc<Profile>, traces: bool) -> Ground<'_> {
+        Ground { root: &self.root, objects: &self.objects, profile, traces }
     }
 
     fn object(&self, at: &Resolved) -> Result<Result<Arc<Object>, String>, RootError> {
