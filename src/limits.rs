@@ -306,3 +306,21 @@ pub const MAX_PATH_STRINGS: usize = 8192;
 
 /// Most names of libraries kept of one object's strings; launchers and drivers have some dozens.
 pub const MAX_LIBRARY_STRINGS: usize = 2048;
+
+/// Largest rule pack read, in bytes; the built-in ones have some 10 KiB each.
+pub const MAX_RULE_PACK_BYTES: usize = 1 << 20;
+
+/// Deepest nesting of a rule pack; its own types need eight levels.
+pub const MAX_RULE_PACK_DEPTH: usize = 16;
+
+/// Most nodes of a rule pack, after aliases are expanded.
+pub const MAX_RULE_PACK_NODES: usize = 100_000;
+
+/// Most texts that one list of a need grows to when its variables are put in: a search path has some dozen directories.
+pub const MAX_RULE_EXPANSIONS: usize = 1024;
+
+/// Most wants that one rule gives for one object: a large program names some thousand paths.
+pub const MAX_RULE_WANTS: usize = 8192;
+
+/// Most pieces of evidence told for one want: enough to be believed, few enough to be read.
+pub const MAX_RULE_EVIDENCE: usize = 8;

@@ -8,6 +8,7 @@ mod platform;
 mod program;
 mod refuse;
 mod requirement;
+pub mod rules;
 pub mod traits;
 
 pub use program::{Analysis, Program, analyze_program};
