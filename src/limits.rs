@@ -324,3 +324,5 @@ pub const MAX_RULE_WANTS: usize = 8192;
 
 /// Most pieces of evidence told for one want: enough to be believed, few enough to be read.
 pub const MAX_RULE_EVIDENCE: usize = 8;
+/// Bytes of a file of certificates: all authorities that Mozilla trusts are 200 KiB.
+pub const MAX_CA_BUNDLE_BYTES: u64 = 16 << 20;

@@ -156,15 +156,15 @@ fn c_programs() {
         ("cc", &["-static", "-no-pie"], &plain, "linux/amd64", Linkage::Static, Some(Libc::Glibc), &[]),
         ("cc", &["-static-pie"], &plain, "linux/amd64", Linkage::StaticPie, Some(Libc::Glibc), &[]),
         ("cc", &["-static", "-s"], &lookup, "linux/amd64", Linkage::Static, Some(Libc::Glibc), &["B062"]),
-        ("cc", &["-pie", "-fPIE"], &plain, "linux/amd64", Linkage::DynamicPie, Some(Libc::Glibc), &["B050"]),
-        ("cc", &["-no-pie"], &plain, "linux/amd64", Linkage::Dynamic, Some(Libc::Glibc), &["B050"]),
+        ("cc", &["-pie", "-fPIE"], &plain, "linux/amd64", Linkage::DynamicPie, Some(Libc::Glibc), &[]),
+        ("cc", &["-no-pie"], &plain, "linux/amd64", Linkage::Dynamic, Some(Libc::Glibc), &[]),
         ("cc", &["-shared", "-fPIC"], &plain, "linux/amd64", Linkage::SharedLibrary, None, &["B032"]),
         ("cc", &["-static", "-z", "execstack"], &plain, "linux/amd64", Linkage::Static, Some(Libc::Glibc), &["B066"]),
         ("musl-gcc", &["-static"], &plain, "linux/amd64", Linkage::Static, Some(Libc::Musl), &[]),
         ("musl-gcc", &["-static", "-s"], &lookup, "linux/amd64", Linkage::Static, Some(Libc::Musl), &[]),
-        ("musl-gcc", &[], &plain, "linux/amd64", Linkage::DynamicPie, Some(Libc::Musl), &["B050"]),
+        ("musl-gcc", &[], &plain, "linux/amd64", Linkage::DynamicPie, Some(Libc::Musl), &[]),
         ("aarch64-linux-gnu-gcc", &["-static"], &plain, "linux/arm64", Linkage::Static, Some(Libc::Glibc), &[]),
-        ("aarch64-linux-gnu-gcc", &[], &plain, "linux/arm64", Linkage::DynamicPie, Some(Libc::Glibc), &["B050"]),
+        ("aarch64-linux-gnu-gcc", &[], &plain, "linux/arm64", Linkage::DynamicPie, Some(Libc::Glibc), &[]),
     ];
     for (compiler, flags, source, want, linkage, libc, findings) in cases {
         let native = *want == "linux/amd64";

@@ -28,6 +28,8 @@ impl Case {
             size: 3,
             source: Arc::new(BytesSource::new(*b"ELF")),
             special: Special::default(),
+            place: None,
+            called: None,
             requirements: Vec::new(),
         });
         Self { dir: tempfile::tempdir().unwrap(), request }

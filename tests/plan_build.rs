@@ -20,6 +20,8 @@ fn program(name: &str) -> Program {
         size: 3,
         source: Arc::new(BytesSource::new(*b"ELF")),
         special: Special::default(),
+        place: None,
+        called: None,
         requirements: Vec::new(),
     }
 }
@@ -267,7 +269,7 @@ fn what_the_analysis_asks_for_is_made_or_told() {
     let needed = |path: &str| {
         let mut reason = Reason::new("static-glibc-nss", "PATH", Confidence::Derived);
         reason.evidence.push(Evidence::new("string", "libnss_"));
-        Requirement { subject: Subject::File(path.to_owned()), level: Level::Recommended, reason }
+        Requirement::included(Subject::File(path.to_owned()), Level::Recommended, reason)
     };
     request.programs[0].requirements = vec![needed("/etc/nsswitch.conf"), needed("/etc/services")];
     let (plan, found) = built(&request);

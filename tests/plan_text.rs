@@ -22,6 +22,8 @@ fn program(name: &str) -> Program {
         size: 3,
         source: Arc::new(BytesSource::new(*b"ELF")),
         special: Special::default(),
+        place: None,
+        called: None,
         requirements: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! Images of real static programs, made by the command line, run for real: under runc, as uid 65532, without any
+//! Images of real programs, static and dynamic, made by the command line, run for real: under runc, as uid 65532, without any
 //! capability, on a root that cannot be written. Foreign architectures run under qemu's user emulation.
 
 mod support {
@@ -142,14 +142,81 @@ fn a_foreign_c_program_under_emulation() {
 }
 
 #[test]
-fn a_dynamic_program_is_refused_and_would_not_have_run() {
+fn a_dynamic_program_without_its_root_is_refused() {
     let bench = Workbench::new();
     let output = bench.join("dynamic");
     let mut command = Command::new("cc");
     command.args(["-o"]).arg(&output).arg(program("report.c"));
     let Some(made) = compile("a dynamic C program", &mut command, &output) else { return };
-    let run = bench.run(["build", made.to_str().unwrap()]);
+    std::fs::create_dir(bench.join("empty")).unwrap();
+    let run = bench.run(["build", made.to_str().unwrap(), "--root", "empty"]);
     assert_eq!(run.code(), Some(1));
-    assert!(run.stderr().contains("libc.so.6") && run.stderr().contains("/ld-"), "{}", run.stderr());
+    assert!(run.stderr().contains("/ld-"), "{}", run.stderr());
     assert!(!bench.join("coracle-out").exists(), "a refused build left an output");
+}
+
+/// `report.c` as a dynamic program of `compiler`, with a library of its own that only `$ORIGIN/../lib` names.
+fn dynamic(bench: &Workbench, compiler: &str) -> Option<PathBuf> {
+    bench.file("src/own.c", "int own(void) { return 0; }\n");
+    std::fs::create_dir_all(bench.join("dist/bin")).unwrap();
+    std::fs::create_dir_all(bench.join("dist/lib")).unwrap();
+    let (library, output) = (bench.join("dist/lib/libown.so.1"), bench.join("dist/bin/report"));
+    let mut command = Command::new(compiler);
+    command.args(["-shared", "-fPIC", "-Wl,-soname,libown.so.1", "-o"]).arg(&library).arg(bench.join("src/own.c"));
+    compile(&format!("a library with {compiler}"), &mut command, &library)?;
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN/../lib", "-o"]).arg(&output);
+    command.arg(program("report.c")).arg(&library).arg("-lm");
+    compile(&format!("a dynamic program with {compiler}"), &mut command, &output)
+}
+
+#[test]
+fn a_dynamic_c_program_with_a_library_beside_it() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let Some(made) = dynamic(&bench, "cc") else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn a_dynamic_musl_program_with_a_library_beside_it() {
+    let bench = Workbench::new();
+    let (Some(runner), Some(_)) = (Runner::find(), peers::find("musl-gcc")) else { return };
+    let Some(made) = dynamic(&bench, "musl-gcc") else { return };
+    reports(&run(&bench, &runner, &made, &[], None), NONROOT);
+}
+
+#[test]
+fn a_dynamic_program_of_another_root() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let Some(made) = dynamic(&bench, "cc") else { return };
+    // A root with nothing but what the loader needs, taken from this machine.
+    let root = bench.join("sysroot");
+    let listed = Command::new("ldd").arg(&made).output().unwrap();
+    for path in String::from_utf8(listed.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
+        if path.contains("libown") {
+            continue;
+        }
+        let to = root.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(path, &to).unwrap();
+    }
+    let flag = root.to_str().unwrap().to_owned();
+    reports(&run(&bench, &runner, &made, &["--root", &flag], None), NONROOT);
+    // The same without libc is refused.
+    let libc = walk(&root).into_iter().find(|path| path.ends_with("libc.so.6")).unwrap();
+    std::fs::remove_file(libc).unwrap();
+    let refused = bench.run(["build", made.to_str().unwrap(), "--root", &flag]);
+    assert_eq!(refused.code(), Some(1), "{}", refused.stderr());
+    assert!(refused.stderr().contains("`libc.so.6`"), "{}", refused.stderr());
+}
+
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(walk(&path)) } else { out.push(path) }
+    }
+    out
 }

@@ -28,7 +28,6 @@ pub(super) const NO_ENTRY: Code = Code("B034");
 pub(super) const OTHER_SYSTEM: Code = Code("B040");
 pub(super) const NO_PLATFORM: Code = Code("B041");
 
-pub(super) const DYNAMIC: Code = Code("B050");
 pub(super) const NO_INTERPRETER: Code = Code("B051");
 
 pub(super) const ARM_VERSION_GUESSED: Code = Code("B060");

@@ -4,6 +4,7 @@
 
 mod codes;
 pub mod loader;
+pub mod needs;
 mod platform;
 mod program;
 mod refuse;
@@ -12,4 +13,5 @@ pub mod rules;
 pub mod traits;
 
 pub use program::{Analysis, Program, analyze_program};
-pub use requirement::{Confidence, Level, Reason, Requirement, Subject};
+pub use refuse::static_advice;
+pub use requirement::{Confidence, Level, Outcome, Reason, Requirement, Subject};

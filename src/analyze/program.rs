@@ -130,8 +130,8 @@ fn judge(name: &str, facts: &ElfFacts) -> Result<Judged, Refusal> {
     if let Some(refusal) = refuse::no_entry(name, facts) {
         return Err(late(refusal));
     }
-    match facts.linkage {
-        Linkage::Dynamic | Linkage::DynamicPie => Err(late(refuse::dynamic(name, facts))),
+    match (facts.linkage, &facts.interpreter) {
+        (Linkage::Dynamic | Linkage::DynamicPie, None) => Err(late(refuse::no_interpreter(name, facts))),
         _ => Ok(judged),
     }
 }
@@ -140,16 +140,16 @@ fn requirements(facts: &ElfFacts, judged: &Judged) -> Vec<Requirement> {
     let mut reason = Reason::new("entrypoint", "PATH", Confidence::Asserted);
     reason.evidence = vec![
         Evidence::new("e_type", facts.object_type.to_string()),
-        Evidence::new("PT_INTERP", "absent"),
+        Evidence::new("PT_INTERP", facts.interpreter.as_ref().map_or_else(|| "absent".to_owned(), ToString::to_string)),
         Evidence::new("linkage", facts.linkage.to_string()),
     ];
     reason.evidence.extend(judged.evidence.iter().cloned());
-    let mut out = vec![Requirement { subject: Subject::Program, level: Level::Required, reason }];
+    let mut out = vec![Requirement::included(Subject::Program, Level::Required, reason)];
     if uses_nss(facts) {
         let mut reason = Reason::new("static-glibc-nss", "PATH", Confidence::Derived);
         reason.evidence = vec![nss_evidence()];
         let subject = Subject::File("/etc/nsswitch.conf".to_owned());
-        out.push(Requirement { subject, level: Level::Recommended, reason });
+        out.push(Requirement::included(subject, Level::Recommended, reason));
     }
     out
 }

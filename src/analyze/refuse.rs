@@ -170,38 +170,25 @@ pub(super) fn no_entry(name: &str, facts: &ElfFacts) -> Option<Diagnostic> {
     ]))
 }
 
-/// For programs that need an interpreter and libraries.
-pub(super) fn dynamic(name: &str, facts: &ElfFacts) -> Diagnostic {
+/// For programs that need libraries and name nobody who would load them.
+pub(super) fn no_interpreter(name: &str, facts: &ElfFacts) -> Diagnostic {
     let quoted: Vec<String> = facts.needed().iter().map(|library| format!("`{library}`")).collect();
     let libraries = match quoted.len() {
-        0 => "no libraries".to_owned(),
         1 => format!("the library {}", quoted[0]),
         _ => format!("the libraries {}", quoted.join(", ")),
     };
-    let needed = facts.needed().iter().map(|library| Evidence::new("DT_NEEDED", library.to_string()));
-    let Some(interpreter) = &facts.interpreter else {
-        return refuse(
-            codes::NO_INTERPRETER,
-            name,
-            format!("the program needs {libraries} but names no interpreter that would load them"),
-            "link it again as a static or as a dynamic program",
-        )
-        .with_evidence(needed);
-    };
     refuse(
-        codes::DYNAMIC,
+        codes::NO_INTERPRETER,
         name,
-        format!(
-            "the program is dynamic: it needs the interpreter `{interpreter}` and {libraries}, and only static programs are packed"
-        ),
-        static_advice(facts),
+        format!("the program needs {libraries} but names no interpreter that would load them"),
+        "link it again as a static or as a dynamic program",
     )
-    .with_evidence([Evidence::new("PT_INTERP", interpreter.to_string())])
-    .with_evidence(needed)
+    .with_evidence(facts.needed().iter().map(|library| Evidence::new("DT_NEEDED", library.to_string())))
 }
 
 /// How to build the program statically with the toolchain that made it.
-fn static_advice(facts: &ElfFacts) -> String {
+#[must_use]
+pub fn static_advice(facts: &ElfFacts) -> String {
     let triple = rust_target(facts.machine);
     match (facts.toolchain.language, facts.toolchain.libc) {
         (Some(Language::Go), _) if facts.needed().is_empty() => {

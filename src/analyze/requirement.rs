@@ -80,6 +80,71 @@ pub enum Subject {
     Interpreter(String),
     /// A directory the program's user can write to.
     WritableDirectory(String),
+    /// A directory with all that lies in it.
+    Tree(String),
+    /// Another program that is executed.
+    Executable(String),
+    /// Certificates of the authorities that the program trusts.
+    Certificates,
+    /// Time zones.
+    TimeZones,
+    /// Names of users and groups.
+    Accounts,
+    /// Where names of hosts and users are looked up.
+    NameService,
+    /// A link that a package's script would have made.
+    Link(String),
+}
+
+impl Subject {
+    /// What it is, for people: a path or a few words.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Program => "the program",
+            Self::File(text)
+            | Self::Library(text)
+            | Self::Interpreter(text)
+            | Self::WritableDirectory(text)
+            | Self::Tree(text)
+            | Self::Executable(text)
+            | Self::Link(text) => text,
+            Self::Certificates => "CA bundle",
+            Self::TimeZones => "time zones",
+            Self::Accounts => "passwd and group",
+            Self::NameService => "nsswitch.conf",
+        }
+    }
+}
+
+/// What became of a need.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "detail")]
+pub enum Outcome {
+    /// It is in the image.
+    Included,
+    /// It is not: this flag includes it.
+    Offered(String),
+    /// The container runtime provides it.
+    AtRunTime,
+    /// It would be included, but the root does not have it.
+    Missing,
+    /// The user left it out.
+    LeftOut,
+}
+
+impl Outcome {
+    /// The word shown to people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Included => "included",
+            Self::Offered(_) => "offered",
+            Self::AtRunTime => "at run time",
+            Self::Missing => "missing",
+            Self::LeftOut => "left out",
+        }
+    }
 }
 
 /// One thing the program needs at run time.
@@ -91,4 +156,20 @@ pub struct Requirement {
     pub level: Level,
     /// Why.
     pub reason: Reason,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it is for, in a few words; empty when the subject says it.
+    pub about: String,
+    /// Paths of the image that meet it.
+    pub files: Vec<String>,
+    /// Bytes of these files, with those of the files that they need.
+    pub size: u64,
+}
+
+impl Requirement {
+    /// A need that is met.
+    #[must_use]
+    pub const fn included(subject: Subject, level: Level, reason: Reason) -> Self {
+        Self { subject, level, reason, outcome: Outcome::Included, about: String::new(), files: Vec::new(), size: 0 }
+    }
 }

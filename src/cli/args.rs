@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::failure::{Blame, Failure};
+use crate::analyze::needs::{Choice, Selector};
+use crate::limits;
 use crate::oci::{Platform, Reference, Tag};
 use crate::plan::{AddSpec, EncoderId, FileCap, ImageOptions};
 
@@ -138,6 +140,58 @@ pub struct Image {
     /// How layers are compressed [default: gzip]
     #[arg(long, value_enum, value_name = "CODEC", hide_possible_values = false)]
     pub compression: Option<Compression>,
+}
+
+/// Where programs find what they need at run time, and which of it goes into the image.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Needs")]
+pub struct Needs {
+    /// Look up libraries and data in this directory, for example an unpacked system [default: /]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<String>,
+    /// Include a need that is not included by itself: a feature such as `certs`, `tzdata`, `shell` or
+    /// `locale=de_DE.UTF-8`, or `file:PATH`, `lib:NAME`, `program:PATH`, `link:PATH=TARGET`; may be repeated
+    #[arg(long, value_name = "NEED", value_delimiter = ',')]
+    pub with: Vec<Selector>,
+    /// Leave a need out, even a required one; may be repeated
+    #[arg(long, value_name = "NEED", value_delimiter = ',')]
+    pub without: Vec<Selector>,
+    /// Fail when a required need cannot be met
+    #[arg(long)]
+    pub strict: bool,
+    /// Certificates (PEM) to include in place of those of the root
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl Needs {
+    /// What the flags decide about needs.
+    ///
+    /// # Errors
+    /// A failure that names the file of certificates.
+    pub fn choice(&self) -> Result<Choice, Failure> {
+        let ca_bundle = match &self.ca_bundle {
+            Some(path) => Some(read_bundle(path)?),
+            None => None,
+        };
+        Ok(Choice { with: self.with.clone(), without: self.without.clone(), strict: self.strict, ca_bundle })
+    }
+}
+
+/// Reads a file of certificates, which must hold at least one.
+fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
+    let fail =
+        |cause: String| Failure::input(format!("cannot use `{}` as certificates", path.display())).caused_by(cause);
+    let metadata = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
+    if !metadata.is_file() || metadata.len() > limits::MAX_CA_BUNDLE_BYTES {
+        return Err(fail(format!("it is no regular file of at most {} bytes", limits::MAX_CA_BUNDLE_BYTES)));
+    }
+    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    if memchr::memmem::find(&bytes, b"-----BEGIN CERTIFICATE-----").is_none() {
+        return Err(fail("there is no `-----BEGIN CERTIFICATE-----` in it".to_owned())
+            .hint("certificates in DER are made PEM with `openssl x509 -inform der`"));
+    }
+    Ok(bytes)
 }
 
 /// Under which names an image is published.

@@ -20,6 +20,7 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::Directory(_) => {
             (Blame::Input, Some("name the programs in it; a directory with a `coracle.yaml` is built alone".to_owned()))
         }
+        Error::Absent(_) => (Blame::Input, Some("`root:PATH` is a path inside `--root`".to_owned())),
         Error::NotRegular(_) => (Blame::Input, Some("copy its content to a file first".to_owned())),
         Error::ProgramName(_) => (Blame::Input, Some("give a name with `--name`".to_owned())),
         Error::NoProgram => (Blame::Input, Some("name one: `coracle build ./program`".to_owned())),
@@ -50,6 +51,7 @@ pub fn of_pipeline(error: &Error) -> Failure {
         }
         Error::Refused(findings) => return Failure::refused(findings.clone()),
         Error::Plan(error) => return of_plan(error),
+        Error::Root(_) => (Blame::Input, Some("check `--root`: a directory that may be read".to_owned())),
         Error::Walk(error) => (blame_of_walk(error), hint_of_walk(error)),
         Error::Layer(error) => return of_layer(error),
         Error::Image(_) | Error::Task(_) => (Blame::Environment, None),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{Cache, Common, Format, Image, Names, Network};
+use super::args::{Cache, Common, Format, Image, Names, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
@@ -25,6 +25,8 @@ pub struct Args {
     pub names: Names,
     #[command(flatten)]
     pub image: Image,
+    #[command(flatten)]
+    pub needs: Needs,
     /// Push to the registry of each name
     #[arg(long, help_heading = "Outputs")]
     pub push: bool,
@@ -53,7 +55,7 @@ pub struct Args {
 
 /// Builds, delivers, and prints where the image is.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let asked = request::of(&args.paths, &args.image, variables)?;
+    let asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
     let delivery = asked.delivery(&args.names, args.push, &args.output)?;
     report::keep_apart(args, &asked.request)?;
     let environment =

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::args::{Format, Image};
+use super::args::{Format, Image, Needs};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
@@ -24,6 +24,8 @@ pub struct Args {
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub image: Image,
+    #[command(flatten)]
+    pub needs: Needs,
     /// How the plan is written to stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -34,7 +36,7 @@ pub struct Args {
 
 /// Prints the plans.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let asked = request::of(&args.paths, &args.image, variables)?;
+    let asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
     let planned = pipeline::plan(&asked.request).map_err(|error| blame::of_pipeline(&error))?;
     output.findings(&planned.diagnostics);
     let fail = |error: plan::Error| blame::of_plan(&error);

@@ -1,13 +1,17 @@
 //! Flags and `coracle.yaml` merged into what the pipeline is asked. Flags win; lists of both are joined, the file's first.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::args::{Image, Names};
+use super::args::{Image, Names, Needs};
 use super::failure::{Blame, Failure};
 use super::place;
 use super::settings::Variables;
 use crate::config::{self, Settings};
+use crate::pipeline::sysroot::Sysroot;
 use crate::pipeline::{Delivery, ProgramFile, Request};
+use crate::rootfs::DirRoot;
 
 /// Everything that a command line and its file ask for.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// A failure that names the flag or the key of the file.
-pub fn of(paths: &[PathBuf], image: &Image, variables: &Variables) -> Result<Asked, Failure> {
+pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables) -> Result<Asked, Failure> {
     let (file, named) = sources(paths, image)?;
     let settings = match &file {
         Some(file) => read(file)?,
@@ -36,6 +40,8 @@ pub fn of(paths: &[PathBuf], image: &Image, variables: &Variables) -> Result<Ask
         programs: if named.is_empty() { programs(settings.programs) } else { named },
         name: image.name.clone().or(settings.name),
         platforms: if image.platform.is_empty() { settings.platforms } else { image.platform.clone() },
+        roots: roots(needs)?,
+        choice: needs.choice()?,
         adds,
         excludes,
         options: settings.options.overlaid(image.options()?),
@@ -74,7 +80,7 @@ impl Asked {
 /// The file to read and the programs named: `--file`, else the file of the one directory that is named, else that of the
 /// current directory when nothing is named.
 fn sources(paths: &[PathBuf], image: &Image) -> Result<(Option<PathBuf>, Vec<ProgramFile>), Failure> {
-    let programs = || paths.iter().map(ProgramFile::at).collect();
+    let programs = || paths.iter().map(|path| named(path)).collect();
     if let Some(file) = &image.file {
         return Ok((Some(file.clone()), programs()));
     }
@@ -95,6 +101,24 @@ fn sources(paths: &[PathBuf], image: &Image) -> Result<(Option<PathBuf>, Vec<Pro
     }
 }
 
+/// A program of the command line: `root:PATH` lies in the root.
+fn named(path: &Path) -> ProgramFile {
+    let inside = path.as_os_str().as_bytes().strip_prefix(b"root:").filter(|rest| rest.starts_with(b"/"));
+    match inside {
+        Some(inside) => ProgramFile { in_root: true, ..ProgramFile::at(std::ffi::OsStr::from_bytes(inside)) },
+        None => ProgramFile::at(path),
+    }
+}
+
+/// The root that the flag names.
+fn roots(needs: &Needs) -> Result<Vec<Sysroot>, Failure> {
+    let Some(text) = &needs.root else { return Ok(Vec::new()) };
+    let path = Path::new(text);
+    let open = DirRoot::open(path).map_err(|error| Failure::of(Blame::Input, &error))?;
+    let is_host = path.canonicalize().is_ok_and(|real| real == Path::new("/"));
+    Ok(vec![Sysroot { root: Arc::new(open), is_host, platform: None }])
+}
+
 fn read(path: &Path) -> Result<Settings, Failure> {
     let settings = config::load(path).and_then(|file| file.resolve(path));
     settings.map_err(|error| {
@@ -112,7 +136,7 @@ fn programs(listed: Vec<config::ProgramPaths>) -> Vec<ProgramFile> {
     let mut files = Vec::new();
     for program in listed {
         for (platform, path) in program.paths {
-            files.push(ProgramFile { path, name: program.name.clone(), platform });
+            files.push(ProgramFile { path, in_root: false, name: program.name.clone(), platform });
         }
     }
     files

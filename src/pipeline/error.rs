@@ -18,6 +18,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Nothing lies at this path of the root.
+    #[error("the root has no `{}`", .0.display())]
+    Absent(PathBuf),
     /// A directory where a program is expected.
     #[error("`{}` is a directory, not a program", .0.display())]
     Directory(PathBuf),
@@ -102,6 +105,9 @@ pub enum Error {
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] plan::Error),
+    /// The root cannot be read.
+    #[error(transparent)]
+    Root(#[from] crate::rootfs::RootError),
     /// Reading the tree to add failed.
     #[error(transparent)]
     Walk(#[from] crate::rootfs::walk::Error),

@@ -19,6 +19,7 @@ mod pack;
 pub mod places;
 pub mod programs;
 mod request;
+pub mod sysroot;
 
 pub use copy::{CopiedTo, copy};
 pub use difference::{kind, of_images, of_plans};
@@ -58,7 +59,7 @@ pub struct Planned {
 /// # Errors
 /// [`Error::Refused`] for files that are no programs an image can be made from; errors of reading and planning.
 pub fn plan(request: &Request) -> Result<Planned, Error> {
-    let grouped = programs::group(&request.programs, request.name.as_deref(), &request.platforms)?;
+    let grouped = programs::group(request)?;
     let excludes = Excludes::parse(&request.excludes)?;
     let adds = request.adds.iter().map(|add| add.clone().read(&excludes)).collect::<Result<Vec<_>, _>>()?;
     let mut planned = Planned { name: grouped.name, plans: Vec::new(), diagnostics: grouped.diagnostics };
@@ -67,6 +68,7 @@ pub fn plan(request: &Request) -> Result<Planned, Error> {
             name: planned.name.clone(),
             platform: group.platform,
             programs: group.programs,
+            found: group.found,
             adds: adds.clone(),
             excludes: request.excludes.clone(),
             options: request.options.clone(),

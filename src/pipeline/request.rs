@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::sysroot::Sysroot;
+use crate::analyze::needs::Choice;
 use crate::oci::{Platform, Reference};
 use crate::plan::{AddSpec, EncoderId, ImageOptions};
 use crate::store::Location;
@@ -15,6 +17,10 @@ pub struct Request {
     pub name: Option<String>,
     /// Platforms the image must have. Programs for others are left out; none is ever relabelled. Empty: all there are.
     pub platforms: Vec<Platform>,
+    /// Where programs find what they need; the machine's own `/` when there is none.
+    pub roots: Vec<Sysroot>,
+    /// Which needs go into the images.
+    pub choice: Choice,
     /// Files and directories to add to every image.
     pub adds: Vec<AddSpec>,
     /// Patterns of paths that `adds` leave out.
@@ -30,8 +36,10 @@ pub struct Request {
 /// A program on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramFile {
-    /// Where it lies, as the user wrote it.
+    /// Where it lies, as the user wrote it; for a program of the root its path there.
     pub path: PathBuf,
+    /// Whether it lies in the root instead of on this machine.
+    pub in_root: bool,
     /// File name in the image; by default the file's own without platform suffix.
     pub name: Option<String>,
     /// What it must be made for, when the user said so.
@@ -42,7 +50,7 @@ impl ProgramFile {
     /// A program with its own name, for whatever platform it is made.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), name: None, platform: None }
+        Self { path: path.into(), in_root: false, name: None, platform: None }
     }
 }
 

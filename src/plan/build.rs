@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::links::{self, Link};
 use super::tree::{Claim, LayerName, Tree, directory};
 use super::users::{self, NONROOT, User};
-use super::{Add, Entry, EntryKind, Error, FileContent, Plan, PlanRequest, Program, added, findings, settings};
+use super::{Add, Entry, EntryKind, Error, FileContent, Plan, PlanRequest, Program, added, findings, found, settings};
 use crate::analyze::{Confidence, Reason, Requirement, Subject};
 use crate::diag::{self, Diagnostic, Evidence, Severity};
 use crate::oci::ImagePath;
@@ -33,15 +33,26 @@ pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
         symlinks.extend(added::place(add, &mut tree, &mut found)?);
     }
     let writable = place_writable(request, user, &mut tree)?;
+    let accounts = request.found.as_ref().and_then(|found| found.needs.accounts.clone());
     if options.passwd {
-        place_accounts(user, options.openshift, &mut tree)?;
+        place_accounts(user, options.openshift, None, &mut tree)?;
+    } else if accounts.is_some() {
+        place_accounts(user, options.openshift, accounts, &mut tree)?;
     }
+    place_scratch(request, &mut tree)?;
     place_workdir(request, &mut tree)?;
     place_required(request, &mut tree, &mut found)?;
+    if let Some(found) = &request.found {
+        found::place(found, &mut tree)?;
+    }
     tree.check_parents()?;
     check_links(request, &tree, &symlinks, &writable, &mut found)?;
     set_capabilities(request, &mut tree, &mut found)?;
-    let config = settings::container_config(options, user, &program)?;
+    let mut config_options = options.clone();
+    for (name, value) in request.found.iter().flat_map(|found| &found.needs.env) {
+        config_options.env.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    let config = settings::container_config(&config_options, user, &program)?;
     check_entrypoint(config.entrypoint.as_deref().unwrap_or_default(), &tree, &mut found);
     check_volumes(request, &writable, &mut found)?;
     check_excludes(request, &mut found);
@@ -88,12 +99,15 @@ fn place_programs(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagno
             let finding = findings::about_paths(findings::CAPABILITIES, &program.origin, message, "path", &own);
             found.push(finding.with_hint(hint));
         }
-        first.get_or_insert(path);
+        first.get_or_insert_with(|| program.called.clone().unwrap_or(path));
     }
     first.ok_or(Error::NoProgram)
 }
 
 fn program_path(program: &Program) -> Result<ImagePath, Error> {
+    if let Some(place) = &program.place {
+        return Ok(place.clone());
+    }
     let refuse = |reason| Error::ProgramName { name: diag::escape(program.name.as_bytes()), reason };
     match program.name.as_str() {
         "" => return Err(refuse("it is empty")),
@@ -126,14 +140,35 @@ fn place_writable(request: &PlanRequest, user: User, tree: &mut Tree) -> Result<
     Ok(paths)
 }
 
-fn place_accounts(user: User, openshift: bool, tree: &mut Tree) -> Result<(), Error> {
-    let reason = || Reason::new("user:passwd", "passwd", Confidence::Asserted);
+/// Directories that a program writes to and that any user may share.
+fn place_scratch(request: &PlanRequest, tree: &mut Tree) -> Result<(), Error> {
+    for needed in request.found.iter().flat_map(|found| &found.needs.writable) {
+        let Subject::WritableDirectory(text) = &needed.subject else { continue };
+        let path = settings::absolute("writable directory", text.as_bytes())?;
+        if tree.get(&path).is_none() {
+            let entry = directory(path, 0o1777, (0, 0), needed.reason.clone());
+            tree.place(entry, LayerName::Files, Claim::Writable, "a directory that the program writes to")?;
+        }
+    }
+    Ok(())
+}
+
+/// Account files; `needed` is the program's reason, else the user asked for them.
+fn place_accounts(user: User, openshift: bool, needed: Option<Reason>, tree: &mut Tree) -> Result<(), Error> {
+    let asked = needed.is_none();
+    let reason = || needed.clone().unwrap_or_else(|| Reason::new("user:passwd", "passwd", Confidence::Asserted));
     let origin = "the generated account files";
     for (path, text) in [("etc/passwd", users::passwd(user)), ("etc/group", users::group(user))] {
         let entry = file(fixed(path)?, FileContent::generated(text.into_bytes()), 0o644, (0, 0), reason());
+        if !asked && tree.contains(&entry.path) {
+            continue;
+        }
         tree.place(entry, LayerName::Files, Claim::Asis, origin)?;
     }
     let (mode, gid) = if openshift { (0o770, 0) } else { (0o700, NONROOT) };
+    if !asked && tree.contains(&fixed("home/nonroot")?) {
+        return Ok(());
+    }
     let home = directory(fixed("home/nonroot")?, mode, (NONROOT, gid), reason());
     tree.place(home, LayerName::Files, Claim::Asis, origin)
 }

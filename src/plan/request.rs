@@ -5,10 +5,10 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Add, EncoderId, FileCap};
+use super::{Add, EncoderId, FileCap, Found};
 use crate::analyze::{self, Requirement};
 use crate::blob::{BlobSource, FileSource};
-use crate::oci::Platform;
+use crate::oci::{ImagePath, Platform};
 use crate::rootfs::walk::Special;
 
 /// Everything one image of one platform is made from.
@@ -20,6 +20,8 @@ pub struct PlanRequest {
     pub platform: Platform,
     /// The programs; the first is the entrypoint.
     pub programs: Vec<Program>,
+    /// What the programs need of a root, where they were looked up in one.
+    pub found: Option<Found>,
     /// Files and directories to add, already walked.
     pub adds: Vec<Add>,
     /// The exclude patterns, for the finding about those that matched nothing.
@@ -40,6 +42,7 @@ impl PlanRequest {
             name: program.name.clone(),
             platform: program.platform.clone(),
             programs: vec![program],
+            found: None,
             adds: Vec::new(),
             excludes: Vec::new(),
             options: ImageOptions::default(),
@@ -54,6 +57,10 @@ impl PlanRequest {
 pub struct Program {
     /// File name in the image, below `/app`.
     pub name: String,
+    /// Its place in the image, when that is another one: a program of a root keeps its place.
+    pub place: Option<ImagePath>,
+    /// The path by which it is started, when that is a link to its place.
+    pub called: Option<ImagePath>,
     /// How the user named it, for messages; never part of the plan.
     pub origin: String,
     /// What it runs on.
@@ -75,6 +82,8 @@ impl Program {
     pub fn of(name: impl Into<String>, path: &Path, metadata: &Metadata, analyzed: &analyze::Program) -> Self {
         Self {
             name: name.into(),
+            place: None,
+            called: None,
             origin: analyzed.name.clone(),
             platform: analyzed.platform.clone(),
             size: analyzed.size,

@@ -10,6 +10,8 @@ use crate::oci::ImagePath;
 /// The layers of an image without base, from the bottom up: what changes least lies lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LayerName {
+    /// What the programs need of their root: libraries, data.
+    Runtime,
     /// Added and generated files, writable directories.
     Files,
     /// The programs.
@@ -17,10 +19,11 @@ pub(super) enum LayerName {
 }
 
 impl LayerName {
-    const ALL: [Self; 2] = [Self::Files, Self::App];
+    const ALL: [Self; 3] = [Self::Runtime, Self::Files, Self::App];
 
     const fn name(self) -> &'static str {
         match self {
+            Self::Runtime => "runtime",
             Self::Files => "files",
             Self::App => "app",
         }

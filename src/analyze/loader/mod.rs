@@ -28,5 +28,5 @@ pub use object::{Abi, Candidate, Dependency, Found, NeededVersion, Object, Shape
 pub use parsed::ParsedObjects;
 pub use profile::{Libc, Profile};
 pub use search::Objects;
-pub use target::{Refusal, Target};
+pub use target::{Refusal, Target, path_file};
 pub use versions::{VersionProblem, check_versions};

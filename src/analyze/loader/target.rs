@@ -38,6 +38,8 @@ pub struct Target<'a> {
     profiles: Mutex<HashMap<Vec<u8>, Arc<Profile>>>,
     active_hwcaps: Vec<Vec<u8>>,
     traces: bool,
+    library_path: Vec<Vec<u8>>,
+    preload: bool,
 }
 
 impl<'a> Target<'a> {
@@ -50,7 +52,26 @@ impl<'a> Target<'a> {
             profiles: Mutex::default(),
             active_hwcaps: Vec::new(),
             traces: false,
+            library_path: Vec::new(),
+            preload: true,
         }
+    }
+
+    /// Sets `LD_LIBRARY_PATH` (`ld.so(8)`): directories split by colons or semicolons; an empty one is the working
+    /// directory, which is taken to be `/`.
+    #[must_use]
+    pub fn with_library_path(mut self, path: &[u8]) -> Self {
+        let directory = |d: &[u8]| if d.is_empty() { b"/".to_vec() } else { d.to_vec() };
+        let all = path.split(|b| *b == b':' || *b == b';').map(directory);
+        self.library_path = if path.is_empty() { Vec::new() } else { all.collect() };
+        self
+    }
+
+    /// Ignores `/etc/ld.so.preload`, which belongs to a machine and not to a program.
+    #[must_use]
+    pub const fn without_preload(mut self) -> Self {
+        self.preload = false;
+        self
     }
 
     /// Keeps every search of a closure step by step ([`Closure::searches`]), not only those that fail.
@@ -156,7 +177,8 @@ impl<'a> Target<'a> {
             return Ok(Arc::clone(known));
         }
         let bytes = read_whole(&self.root, &resolved.path, limits::MAX_LOADER_BYTES)?;
-        let profile = if is_musl(interpreter, &bytes) { self.musl(interpreter)? } else { self.glibc(abi, &bytes)? };
+        let mut profile = if is_musl(interpreter, &bytes) { self.musl(interpreter)? } else { self.glibc(abi, &bytes)? };
+        profile.library_path.clone_from(&self.library_path);
         let profile = Arc::new(profile);
         let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
         profiles.insert(interpreter.to_vec(), Arc::clone(&profile));
@@ -168,22 +190,17 @@ impl<'a> Target<'a> {
         // A cache that does not parse counts for the loader as none.
         profile.cache =
             self.optional(b"/etc/ld.so.cache")?.and_then(|bytes| LdCache::parse(&bytes, abi.big_endian).ok());
-        if let Some(preload) = self.optional(b"/etc/ld.so.preload")? {
+        if self.preload
+            && let Some(preload) = self.optional(b"/etc/ld.so.preload")?
+        {
             profile.preload = preload_names(&preload);
         }
         profile.active_hwcaps.clone_from(&self.active_hwcaps);
         Ok(profile)
     }
 
-    /// musl's path file stands beside its loader: `/usr/lib/ld-musl-ARCH.so.1` gives `/usr/etc/ld-musl-ARCH.path`.
     fn musl(&self, interpreter: &[u8]) -> Result<Profile, RootError> {
-        let name = interpreter.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let stem = name.split(|b| *b == b'.').next().unwrap_or_default();
-        // The prefix is what stands before the last two parts.
-        let cut = |path: &[u8]| path.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        let directory = &interpreter[..cut(interpreter)];
-        let path = [&directory[..cut(directory)], b"/etc/", stem, b".path"].concat();
-        Ok(Profile::musl(self.optional(&path)?.as_deref()))
+        Ok(Profile::musl(self.optional(&path_file(interpreter))?.as_deref()))
     }
 
     fn optional(&self, path: &[u8]) -> Result<Option<Vec<u8>>, RootError> {
@@ -194,6 +211,17 @@ impl<'a> Target<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// musl's path file stands beside its loader: `/usr/lib/ld-musl-ARCH.so.1` gives `/usr/etc/ld-musl-ARCH.path`.
+#[must_use]
+pub fn path_file(interpreter: &[u8]) -> Vec<u8> {
+    let name = interpreter.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let stem = name.split(|b| *b == b'.').next().unwrap_or_default();
+    // The prefix is what stands before the last two parts.
+    let cut = |path: &[u8]| path.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    let directory = &interpreter[..cut(interpreter)];
+    [&directory[..cut(directory)], b"/etc/", stem, b".path"].concat()
 }
 
 /// musl's loader is told by its name, which its own build fixes, or by what it says of itself.
