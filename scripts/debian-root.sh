@@ -1,5 +1,6 @@
 #!/bin/sh
-# Unpacks the Debian packages of scripts/debian-root.txt into a root, without running any of their scripts:
+# Unpacks the Debian packages of scripts/debian-root.txt into a root, without running any of their scripts, and writes the
+# package database that dpkg would have written (`dpkg --root=DIRECTORY -S PATH` and `-V` read it):
 #
 #     scripts/debian-root.sh [DIRECTORY]
 #
@@ -21,12 +22,20 @@ for name in bin sbin lib lib32 lib64 libx32; do
     mkdir -p "$directory/root/usr/$name"
     [ -e "$directory/root/$name" ] || ln -s "usr/$name" "$directory/root/$name"
 done
+info="$directory/root/var/lib/dpkg/info"
+mkdir -p "$info" "$directory/root/var/lib/dpkg/updates" "$directory/stanzas"
+echo 1 > "$info/format"
 for package in *.deb; do
-    [ -e "$package.done" ] && continue
+    [ -e "$package.done" ] && [ -e "$package.known" ] && continue
     # As dpkg does and `dpkg-deb -x` does not: into the directory that a link names, instead of in its place.
-    dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$directory/root"
+    [ -e "$package.done" ] ||
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$directory/root"
     : > "$package.done"
+    "$here/debian-root-database.sh" "$package" "$directory/root" "$directory/stanzas"
+    : > "$package.known"
 done
+cat "$directory"/stanzas/* > "$directory/root/var/lib/dpkg/status"
+: > "$directory/root/var/lib/dpkg/available"
 if [ "$(id -u)" = 0 ]; then
     ldconfig -r "$directory/root" >&2 || true
 fi
