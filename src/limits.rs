@@ -326,3 +326,21 @@ pub const MAX_RULE_WANTS: usize = 8192;
 pub const MAX_RULE_EVIDENCE: usize = 8;
 /// Bytes of a file of certificates: all authorities that Mozilla trusts are 200 KiB.
 pub const MAX_CA_BUNDLE_BYTES: u64 = 16 << 20;
+/// Largest package database (dpkg's `status`, apk's `installed`), in bytes, and all of a root together: a full desktop's
+/// has some 10 MiB.
+pub const MAX_PACKAGE_DATABASE_BYTES: u64 = 128 << 20;
+
+/// Most packages of a root; Debian as a whole has some 70,000.
+pub const MAX_PACKAGES: usize = 100_000;
+
+/// Bytes read of all lists of packages' files together: those of a full desktop have some 50 MiB.
+pub const MAX_PACKAGE_LISTS_BYTES: u64 = 512 << 20;
+
+/// Most paths of all packages together; a full desktop has about a million.
+pub const MAX_PACKAGE_PATHS: usize = 8 << 20;
+
+/// Bytes of all paths of packages together, kept in memory with their links resolved.
+pub const MAX_PACKAGE_PATHS_BYTES: usize = 1 << 30;
+
+/// Most diversions of dpkg; a full desktop has some dozens.
+pub const MAX_DIVERSIONS: usize = 64 << 10;

@@ -5,6 +5,10 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/fuzz_targets/apk.rs"]
+mod apk;
+#[path = "../fuzz/fuzz_targets/dpkg.rs"]
+mod dpkg;
 #[path = "../fuzz/fuzz_targets/elf.rs"]
 mod elf;
 #[path = "../fuzz/fuzz_targets/elf_loader.rs"]
@@ -22,6 +26,8 @@ mod tar;
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: &[Target] = &[
+    ("apk", apk::run),
+    ("dpkg", dpkg::run),
     ("elf", elf::run),
     ("elf_loader", elf_loader::run),
     ("ldcache", ldcache::run),

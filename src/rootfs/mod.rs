@@ -8,6 +8,7 @@ mod host;
 mod identity;
 mod memory;
 mod overlay;
+pub mod packages;
 mod root;
 mod root_error;
 pub mod walk;
