@@ -9,6 +9,7 @@
 # tests/loader_differential.rs compares every program of CORACLE_DEBIAN_ROOT with that root's own loader.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/debs.sh"
 directory=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/coracle/debian-root}
 mkdir -p "$directory/packages" "$directory/root"
 cd "$directory/packages"
@@ -17,25 +18,8 @@ if [ "$(id -u)" = 0 ]; then
     sandbox="-o APT::Sandbox::User=root"
 fi
 xargs -n 50 apt-get ${sandbox:-} -q download < "$here/debian-root.txt" >&2
-# Directories that are links since the merge of /usr.
-for name in bin sbin lib lib32 lib64 libx32; do
-    mkdir -p "$directory/root/usr/$name"
-    [ -e "$directory/root/$name" ] || ln -s "usr/$name" "$directory/root/$name"
-done
-info="$directory/root/var/lib/dpkg/info"
-mkdir -p "$info" "$directory/root/var/lib/dpkg/updates" "$directory/stanzas"
-echo 1 > "$info/format"
-for package in *.deb; do
-    [ -e "$package.done" ] && [ -e "$package.known" ] && continue
-    # As dpkg does and `dpkg-deb -x` does not: into the directory that a link names, instead of in its place.
-    [ -e "$package.done" ] ||
-        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$directory/root"
-    : > "$package.done"
-    "$here/debian-root-database.sh" "$package" "$directory/root" "$directory/stanzas"
-    : > "$package.known"
-done
-cat "$directory"/stanzas/* > "$directory/root/var/lib/dpkg/status"
-: > "$directory/root/var/lib/dpkg/available"
+merged_usr "$directory/root"
+unpack_debs "$directory" *.deb
 if [ "$(id -u)" = 0 ]; then
     ldconfig -r "$directory/root" >&2 || true
 fi

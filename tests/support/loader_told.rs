@@ -60,7 +60,8 @@ pub fn parse(text: &str, root: &Path, gave_up: bool) -> Told {
                 continue;
             }
             let real = real(root, path);
-            let is_loader = |p: &str| p.contains("/ld-linux") || p.contains("/ld-musl") || p.ends_with("-musl/libc.so");
+            let names = ["/ld-linux", "/ld64.so.", "/ld-musl"];
+            let is_loader = |p: &str| names.iter().any(|name| p.contains(name)) || p.ends_with("-musl/libc.so");
             let is_loader = is_loader(path) || is_loader(&real);
             if !is_loader && !told.mapped.contains(&real) {
                 told.mapped.push(real);
