@@ -342,5 +342,8 @@ pub const MAX_PACKAGE_PATHS: usize = 8 << 20;
 /// Bytes of all paths of packages together, kept in memory with their links resolved.
 pub const MAX_PACKAGE_PATHS_BYTES: usize = 1 << 30;
 
+/// Most links of one group of alternatives; a compiler with all its manual pages has some hundred.
+pub const MAX_ALTERNATIVE_LINKS: usize = 4096;
+
 /// Most diversions of dpkg; a full desktop has some dozens.
 pub const MAX_DIVERSIONS: usize = 64 << 10;

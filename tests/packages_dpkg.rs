@@ -9,7 +9,7 @@ use std::process::Command;
 
 use coracle::oci::ImagePath;
 use coracle::rootfs::DirRoot;
-use coracle::rootfs::packages::{Manager, Packages};
+use coracle::rootfs::packages::{Manager, Origin, Packages};
 
 /// Paths that are compared in each root, spread evenly over all.
 const SAMPLE: usize = 600;
@@ -219,4 +219,28 @@ fn diversions_of_this_machine_are_those_that_dpkg_says() {
             assert!(packages.owners(&path(other)).iter().all(|p| p.name != bare), "{package} {other}");
         }
     }
+}
+
+#[test]
+fn alternatives_are_those_that_update_alternatives_says() {
+    let tool = peers::find("update-alternatives");
+    let (Some(tool), Ok(groups)) = (tool, std::fs::read_dir("/var/lib/dpkg/alternatives")) else { return };
+    let packages = read(Path::new("/"));
+    let mut links = 0;
+    for group in groups.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        let output = Command::new(&tool).args(["--query", &group]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // The group's own link, then ` NAME LINK` of each slave; what follows belongs to single alternatives.
+        let head = text.split("\n\n").next().unwrap().lines();
+        let head = head.filter_map(|line| line.strip_prefix("Link: ").or_else(|| line.strip_prefix(' ')));
+        for link in head.map(|line| line.rsplit(' ').next().unwrap()) {
+            let found = packages.origin(&path(link));
+            assert!(matches!(found, Origin::Alternative(g) if g == group) || packages.is_known(&path(link)), "{link}");
+            links += 1;
+        }
+        assert_eq!(packages.origin(&path(&format!("/etc/alternatives/{group}"))), Origin::Alternative(&group));
+    }
+    assert!(links > 3, "{links}");
+    assert_eq!(packages.origin(&path("/etc/ld.so.cache")), Origin::Local);
+    assert!(matches!(packages.origin(&path("/usr/bin/dpkg")), Origin::Package(p) if p.name == "dpkg"));
 }

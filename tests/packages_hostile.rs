@@ -1,8 +1,8 @@
 //! Package databases that nobody's package manager wrote: bounded work, a finding, never a panic.
 
 use coracle::oci::ImagePath;
-use coracle::rootfs::packages::Packages;
 use coracle::rootfs::packages::dpkg::{Diversions, parse_status};
+use coracle::rootfs::packages::{Origin, Packages, parse_alternatives};
 use coracle::rootfs::{DirRoot, MemoryRoot, Root};
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -33,6 +33,7 @@ fn a_root_without_database_says_so() {
     let (packages, codes) = read(&root(&[("usr/share/doc/libc6/copyright", b"")]));
     assert_eq!(codes, ["D001"]);
     assert!(!packages.has_database() && packages.owner(&path("usr/share/doc/libc6/copyright")).is_none());
+    assert_eq!(packages.origin(&path("usr/share/doc/libc6/copyright")), Origin::Unknown);
 }
 
 #[test]
@@ -146,4 +147,14 @@ fn lists_that_are_links_are_not_followed() {
     std::os::unix::fs::symlink("/etc/passwd", info.join("p.list")).unwrap();
     let (packages, codes) = read(&DirRoot::open(directory.path()).unwrap());
     assert_eq!((packages.all().len(), codes), (1, vec!["D004"]));
+}
+
+#[test]
+fn damaged_alternatives_have_the_links_before_the_damage() {
+    for text in [&b""[..], b"auto", b"auto\n", b"other\n/usr/bin/x\n\n", b"auto\nrelative\n"] {
+        assert!(parse_alternatives(b"x", text).is_empty(), "{text:?}");
+    }
+    let text = b"manual\n/usr/bin/x\nx.1\n/usr/man/x.1\n../y\n/usr/bin/y\nz\ncut";
+    let links = ["usr/bin/x", "etc/alternatives/x", "usr/man/x.1", "etc/alternatives/x.1"];
+    assert_eq!(parse_alternatives(b"x", text), links.map(|link| link.as_bytes().to_vec()));
 }

@@ -3,12 +3,12 @@
 
 use coracle::oci::ImagePath;
 use coracle::rootfs::MemoryRoot;
-use coracle::rootfs::packages::{Metadata, Packages, dpkg};
+use coracle::rootfs::packages::{Metadata, Packages, dpkg, parse_alternatives};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| run(data));
 
-/// The input is four files, parted by NUL: status, a package's list, its checksums, diversions. No input makes a reader
+/// The input is up to four files, parted by NUL: status, a package's list, its checksums, diversions. No input makes a reader
 /// panic; what a package is said to own is in its list, and the stanzas that are written are read again as they were.
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(4, |b| *b == 0);
@@ -16,6 +16,7 @@ pub fn run(data: &[u8]) {
     let (status, list, sums, diversions) = (part(), part(), part(), part());
     assert!(dpkg::parse_list(list).all(|path| !path.is_empty()));
     assert!(dpkg::parse_md5sums(sums).all(|(sum, path)| sum.len() == 32 && !path.is_empty()));
+    assert!(parse_alternatives(b"name", data).len() <= data.len());
     let parsed = dpkg::parse_status(status);
     let path = |text: &str| ImagePath::parse(text).unwrap();
     let mut root = MemoryRoot::new();

@@ -2,7 +2,8 @@
 //!
 //! For dpkg it is laid out as in distroless images: one file for each package in `status.d`, beside it the checksums of
 //! the package's files, here of those that are in the image. For apk it is the installed database, restricted in the
-//! same way. Checksums are those of the database: a file changed since its installation shows.
+//! same way; `/etc/apk/world` only says what a user once asked for, and no scanner reads it. Checksums are those of the
+//! database: a file changed since its installation shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,6 +4,7 @@
 //! local to the machine, or its owner is unknown: nothing is guessed.
 
 mod aliases;
+mod alternatives;
 pub mod apk;
 pub mod dpkg;
 mod findings;
@@ -13,6 +14,7 @@ mod package;
 mod read;
 mod stanza;
 
+pub use alternatives::parse_alternatives;
 pub use metadata::{Described, Metadata};
 pub use package::{Manager, Package};
 
@@ -20,7 +22,21 @@ use super::{Root, RootError};
 use crate::diag::Diagnostic;
 use crate::oci::ImagePath;
 use aliases::Aliases;
+use alternatives::Alternatives;
 use index::Index;
+
+/// Where what stands at a path came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// A package brought it.
+    Package(&'a Package),
+    /// A link of the group of alternatives of that name: the machine's choice among what packages brought.
+    Alternative(&'a str),
+    /// In a root with a database, what no package brought: made by the administrator or by a script of a package.
+    Local,
+    /// The root has no database.
+    Unknown,
+}
 
 /// The packages of a root and the paths that they own.
 #[derive(Debug)]
@@ -31,6 +47,7 @@ pub struct Packages {
     index: Index,
     aliases: Aliases,
     diversions: dpkg::Diversions,
+    alternatives: Alternatives,
     /// apk's database, links resolved.
     installed: Option<ImagePath>,
     found: bool,
@@ -76,11 +93,21 @@ impl Packages {
         self.owners(path).into_iter().next()
     }
 
-    /// Whether `path` belongs to a package. What does not was made on the machine: by its administrator, a script of a
-    /// package, or a link of `update-alternatives`.
+    /// Whether `path` belongs to a package.
     #[must_use]
     pub fn is_known(&self, path: &ImagePath) -> bool {
         self.owner(path).is_some()
+    }
+
+    /// Where what stands at `path` came from.
+    #[must_use]
+    pub fn origin(&self, path: &ImagePath) -> Origin<'_> {
+        let alternative = || self.alternatives.get(self.aliases.real(path.as_bytes()).as_ref());
+        match (self.owner(path), self.found) {
+            (Some(package), _) => Origin::Package(package),
+            (None, false) => Origin::Unknown,
+            (None, true) => alternative().map_or(Origin::Local, |group| Origin::Alternative(group)),
+        }
     }
 
     /// The files that describe the packages that own `copied` in an image: their stanzas and checksums, the licences,

@@ -4,16 +4,18 @@ use std::ops::Range;
 
 use super::super::{Node, Root, RootError, read_whole, resolve};
 use super::aliases::Aliases;
+use super::alternatives::{Alternatives, parse_alternatives};
 use super::index::Index;
 use super::package::Package;
 use super::{Packages, apk, dpkg, findings};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, escape};
 use crate::limits;
 use crate::oci::ImagePath;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_D: &str = "/var/lib/dpkg/status.d";
 const INFO: &str = "/var/lib/dpkg/info";
+const ALTERNATIVES: &str = "/var/lib/dpkg/alternatives";
 const DIVERSIONS: &str = "/var/lib/dpkg/diversions";
 /// Old and new place; since the merge of `/usr` both may name one file.
 const INSTALLED: [&str; 2] = ["/usr/lib/apk/db/installed", "/lib/apk/db/installed"];
@@ -45,6 +47,7 @@ pub(super) fn read(root: &dyn Root) -> Result<(Packages, Vec<Diagnostic>), RootE
         index: Index::default(),
         aliases: Aliases::read(root)?,
         diversions: dpkg::Diversions::default(),
+        alternatives: Alternatives::new(),
         installed: None,
         found: false,
     };
@@ -52,6 +55,7 @@ pub(super) fn read(root: &dyn Root) -> Result<(Packages, Vec<Diagnostic>), RootE
     let mut reading = Reading { root, packages, findings: Vec::new(), left, unlisted: Vec::new(), full: false };
     reading.dpkg()?;
     reading.distroless()?;
+    reading.alternatives()?;
     reading.apk()?;
     reading.rpm()?;
     Ok(reading.finish())
@@ -106,6 +110,19 @@ impl Reading<'_> {
                 package.sums = sums_there.then(|| sums.clone());
                 let bytes = if sums_there { self.list(&sums)? } else { None };
                 self.add(package, dpkg::parse_md5sums(&bytes.unwrap_or_default()).map(|(_, path)| path));
+            }
+        }
+        Ok(())
+    }
+
+    fn alternatives(&mut self) -> Result<(), RootError> {
+        let Some(directory) = resolve_quietly(self.root, ALTERNATIVES)? else { return Ok(()) };
+        for name in read_dir(self.root, &directory)?.into_iter().take(limits::MAX_PACKAGES) {
+            let Ok(path) = directory.join(&name) else { continue };
+            let Some(bytes) = self.list(&path)? else { continue };
+            for link in parse_alternatives(&name, &bytes) {
+                let link = self.packages.aliases.real(&link).into_owned();
+                self.packages.alternatives.insert(link, escape(&name));
             }
         }
         Ok(())
