@@ -347,3 +347,21 @@ pub const MAX_ALTERNATIVE_LINKS: usize = 4096;
 
 /// Most diversions of dpkg; a full desktop has some dozens.
 pub const MAX_DIVERSIONS: usize = 64 << 10;
+
+/// Most entries of a directory tree that one need takes: the libraries of a language runtime have some ten thousand.
+pub const MAX_NEEDED_TREE_ENTRIES: usize = 200_000;
+
+/// Most programs that one image gets because other programs execute them.
+pub const MAX_PROCESSES: usize = 64;
+
+/// Most rounds in which what a need brings in is looked at for further needs; each brings new objects or ends the search.
+pub const MAX_NEED_ROUNDS: usize = 64;
+
+/// Most certificates in one directory of a root; Mozilla trusts about 150.
+pub const MAX_CERTIFICATES: usize = 10_000;
+
+/// Bytes of glibc's list of converters; it has 80 KiB.
+pub const MAX_GCONV_LIST_BYTES: u64 = 4 << 20;
+
+/// How much of a script is read for its `#!` line, in bytes: as much as Linux does (`BINPRM_BUF_SIZE`).
+pub const MAX_SHEBANG_BYTES: u64 = 256;

@@ -15,6 +15,7 @@ mod look;
 mod made;
 pub mod naming;
 mod outcome;
+mod owned;
 mod pack;
 pub mod places;
 pub mod programs;

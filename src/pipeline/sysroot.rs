@@ -5,12 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Error, ProgramFile, Request};
+use super::{Error, ProgramFile, Request, owned};
 use crate::analyze;
 use crate::analyze::needs::{self, Choice, Needs, NeedsRequest, ProgramAt};
 use crate::elf::ElfFacts;
 use crate::oci::{ImagePath, Platform};
 use crate::plan;
+use crate::rootfs::packages::Packages;
 use crate::rootfs::{DirRoot, HostFile, Overlay, Root, resolve};
 
 /// A root that is open.
@@ -129,15 +130,30 @@ pub(super) fn find(
             programs.push(at(placed, path));
         }
     }
+    // Nothing of the root but its certificates would come into the image of a static program.
+    let dynamic = programs.iter().any(|program| program.facts.interpreter.is_some());
+    let (packages, findings) = match dynamic.then(|| Packages::read(&*root)).transpose()? {
+        Some((packages, findings)) => (packages.has_database().then(|| Arc::new(packages)), findings),
+        None => (None, Vec::new()),
+    };
     let request = NeedsRequest {
         root: Arc::clone(&root),
         programs,
+        packages: packages.clone(),
         choice: choice.clone(),
         host: sysroot.is_host,
         library_path: library_path.cloned(),
     };
-    let needs: Needs = needs::find(&request)?;
-    Ok(plan::Found { root, needs, owners: BTreeMap::new() })
+    let mut needs: Needs = needs::find(&request)?;
+    needs.diagnostics.extend(findings);
+    let owners = match &packages {
+        Some(packages) => {
+            let own = placed.iter().filter_map(|placed| placed.real.clone());
+            owned::describe(&*root, packages, own, &mut needs)?
+        }
+        None => BTreeMap::new(),
+    };
+    Ok(plan::Found { root, needs, owners })
 }
 
 fn at(placed: &Placed, path: ImagePath) -> ProgramAt {

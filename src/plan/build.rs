@@ -85,7 +85,13 @@ fn place_programs(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagno
         let own = |needed: &&Requirement| needed.subject == Subject::Program;
         reason.evidence = program.requirements.iter().find(own).map(|n| n.reason.evidence.clone()).unwrap_or_default();
         let content = FileContent::external(program.size, program.source.clone());
-        let entry = file(path.clone(), content, 0o555, (0, 0), reason);
+        let mut entry = file(path.clone(), content, 0o555, (0, 0), reason);
+        // A program of the root is its package's; one of this machine is nobody's, whatever its path.
+        entry.owner = request
+            .found
+            .as_ref()
+            .filter(|_| program.place.is_some())
+            .and_then(|found| found.owners.get(&path).cloned());
         tree.place(entry, LayerName::App, Claim::Asis, &format!("the program `{}`", program.origin))?;
         let Special { bits, capabilities } = program.special;
         let own = [path.as_bytes().to_vec()];

@@ -41,7 +41,19 @@ pub struct FileSet {
     files: BTreeMap<ImagePath, ImageFile>,
 }
 
+impl From<BTreeMap<ImagePath, ImageFile>> for FileSet {
+    fn from(files: BTreeMap<ImagePath, ImageFile>) -> Self {
+        Self { files }
+    }
+}
+
 impl FileSet {
+    /// All paths, sorted, as a value of its own.
+    #[must_use]
+    pub fn into_files(self) -> BTreeMap<ImagePath, ImageFile> {
+        self.files
+    }
+
     /// All paths, sorted.
     #[must_use]
     pub const fn files(&self) -> &BTreeMap<ImagePath, ImageFile> {
@@ -104,13 +116,24 @@ impl FileSet {
         self.put(path, ImageFileKind::Link(target.to_vec()), false, reason);
     }
 
+    /// Bytes of all regular files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let size = |file: &ImageFile| match &file.kind {
+            ImageFileKind::Copied { size, .. } => *size,
+            ImageFileKind::Generated(bytes) => bytes.len() as u64,
+            ImageFileKind::Link(_) | ImageFileKind::Directory => 0,
+        };
+        self.files.values().map(size).sum()
+    }
+
     /// Whether the path is taken.
     #[must_use]
     pub fn contains(&self, path: &ImagePath) -> bool {
         self.files.contains_key(path)
     }
 
-    fn put(&mut self, path: ImagePath, kind: ImageFileKind, executable: bool, reason: Reason) {
+    pub(super) fn put(&mut self, path: ImagePath, kind: ImageFileKind, executable: bool, reason: Reason) {
         if !path.is_root() {
             self.files.entry(path).or_insert(ImageFile { kind, executable, reason });
         }

@@ -34,7 +34,7 @@ pub(super) fn check(request: &NeedsRequest, needs: &mut Needs) -> Result<(), Roo
         let Some(closure) = &process.closure else { continue };
         let differences = match target.closure(&process.image, None)? {
             Err(refusal) => vec![Evidence::new("in the image", refusal.to_string())],
-            Ok(there) => differences(closure, &there, &tree),
+            Ok(there) => differences(closure, process.startup, &there, &tree),
         };
         if !differences.is_empty() {
             let message = "the loader would not map the same files in the image";
@@ -49,14 +49,14 @@ pub(super) fn check(request: &NeedsRequest, needs: &mut Needs) -> Result<(), Roo
 }
 
 /// Every name that leads elsewhere, or nowhere.
-fn differences(root: &Closure, image: &Closure, tree: &ImageTree) -> Vec<Evidence> {
+fn differences(root: &Closure, startup: usize, image: &Closure, tree: &ImageTree) -> Vec<Evidence> {
     let file = |path: &ImagePath| path.to_string();
     let there: Vec<String> = image
         .loaded
         .iter()
         .map(|l| tree.origin(&l.resolved.path).map_or_else(|| file(&l.resolved.path), file))
         .collect();
-    let wanted: Vec<String> = root.loaded.iter().map(|l| file(&l.resolved.path)).collect();
+    let wanted: Vec<String> = root.loaded.iter().take(startup).map(|l| file(&l.resolved.path)).collect();
     let mut out = Vec::new();
     for (at, path) in wanted.iter().enumerate().filter(|(at, _)| root.loaded[*at].found != Found::Program) {
         if !there.contains(path) {

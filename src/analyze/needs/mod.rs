@@ -8,21 +8,32 @@
 //! the root and the choice alone.
 
 mod choice;
+mod decide;
+mod features;
 mod files;
+mod findings;
 mod image;
+mod live;
+mod made;
+mod meet;
+mod member;
 mod placed;
 mod reasons;
 mod request;
 mod tree;
+mod trees;
 mod walk;
 
 pub use choice::{Choice, Selector, SelectorError};
+pub use features::FEATURES;
 pub use files::{FileSet, ImageFile, ImageFileKind};
 pub use request::{Needs, NeedsRequest, Process, ProgramAt};
 pub use tree::ImageTree;
 
-use super::{Confidence, Level, Reason, Requirement, Subject};
-use crate::rootfs::RootError;
+use super::rules::{Generated, Want};
+use super::{Confidence, Level, Outcome, Reason, Requirement, Subject};
+use crate::diag::escape;
+use crate::rootfs::{Node, Resolved, RootError};
 
 /// Finds everything that the programs need.
 ///
@@ -30,4 +41,30 @@ use crate::rootfs::RootError;
 /// [`RootError`] when the root cannot be read; what the root does not have is a finding.
 pub fn find(request: &NeedsRequest) -> Result<Needs, RootError> {
     walk::Walk::new(request).run()
+}
+
+/// Bytes of what a path leads to.
+fn resolved_size(resolved: &Resolved) -> u64 {
+    match resolved.node {
+        Node::File { size, .. } => size,
+        _ => 0,
+    }
+}
+
+/// What a want is about, before anything is looked up.
+fn subject(want: &Want) -> Subject {
+    let first = || want.names().first().map(|name| escape(name)).unwrap_or_default();
+    match want {
+        Want::AnyOf(_) | Want::AllOf(_) | Want::AtRunTime(_) => Subject::File(first()),
+        Want::Tree { .. } => Subject::Tree(first()),
+        Want::Library(_) => Subject::Library(first()),
+        Want::Program(_) => Subject::Executable(first()),
+        Want::Writable(_) => Subject::WritableDirectory(first()),
+        Want::Generated(Generated::Nsswitch) => Subject::NameService,
+        Want::Generated(Generated::Passwd) => Subject::Accounts,
+        Want::Generated(Generated::CaBundle { .. }) => Subject::Certificates,
+        Want::Generated(Generated::Zoneinfo { .. }) => Subject::TimeZones,
+        Want::Generated(Generated::Locale { .. }) => Subject::Tree("locale".to_owned()),
+        Want::Generated(Generated::Gconv { .. }) => Subject::Tree("gconv".to_owned()),
+    }
 }

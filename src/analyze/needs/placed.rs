@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ProgramAt;
 use super::files::FileSet;
+use super::member::file_name;
 use super::reasons;
 use crate::analyze::loader::{Abi, CacheLine, Closure, Found, LdCache, Libc, Loaded, Profile};
 use crate::analyze::{Confidence, Reason};
@@ -23,27 +24,28 @@ pub(super) struct Elsewhere {
     pub libc: Option<Libc>,
 }
 
-/// Takes all objects of a closure but the program into the image; gives the image path of each object.
+/// Takes the objects of a closure that have no place yet into the image, all but the program, and appends the image path
+/// of each to `places`. `reasons` are those of objects that are loaded later.
 ///
 /// # Errors
 /// [`RootError`] when the root cannot be read.
 pub(super) fn place(
     root: &dyn Root,
     closure: &Closure,
-    profile: &Profile,
     program: &ProgramAt,
+    reasons: &BTreeMap<usize, Reason>,
+    places: &mut Vec<Vec<u8>>,
     files: &mut FileSet,
     elsewhere: &mut Elsewhere,
-) -> Result<Vec<Vec<u8>>, RootError> {
+) -> Result<(), RootError> {
     let private = private_objects(closure, program);
-    let mut places = Vec::with_capacity(closure.loaded.len());
-    for (index, loaded) in closure.loaded.iter().enumerate() {
-        let reason = reasons::of_loaded(closure, index, &places);
+    for (index, loaded) in closure.loaded.iter().enumerate().skip(places.len()) {
+        let reason = reasons.get(&index).cloned().unwrap_or_else(|| reasons::of_loaded(closure, index, places));
         let place = match () {
             () if loaded.found == Found::Program => slashed(&program.image),
             () if private[index] => {
-                let name = loaded.path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-                let to = ImagePath::parse(PRIVATE_DIRECTORY).and_then(|directory| directory.join(name));
+                let to =
+                    ImagePath::parse(PRIVATE_DIRECTORY).and_then(|directory| directory.join(file_name(&loaded.path)));
                 let to = to.map_err(|_| RootError::PathTooLong)?;
                 files.copy(to.clone(), &loaded.resolved, &reason);
                 slashed(&to)
@@ -56,7 +58,7 @@ pub(super) fn place(
                 loaded.path.clone()
             }
         };
-        if needs_name(loaded, profile, private[index]) {
+        if needs_name(loaded, &closure.profile, private[index]) {
             elsewhere.abi = Some(loaded.object.abi);
             elsewhere.libc = Some(closure.libc);
             for (_, name, _) in closure.edges.iter().filter(|(_, name, to)| *to == index && !name.contains(&b'/')) {
@@ -65,7 +67,7 @@ pub(super) fn place(
         }
         places.push(place);
     }
-    Ok(places)
+    Ok(())
 }
 
 /// Whether only the cache leads to an object in the image.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Choice, ImageFile, Requirement};
-use crate::analyze::loader::{Closure, Profile};
+use crate::analyze::loader::Closure;
 use crate::diag::Diagnostic;
 use crate::elf::ElfFacts;
 use crate::oci::ImagePath;
 use crate::rootfs::Root;
+use crate::rootfs::packages::Packages;
 
 /// Programs of one image and the root in which their needs are looked up.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct NeedsRequest {
     pub programs: Vec<ProgramAt>,
     /// What the user decided.
     pub choice: Choice,
+    /// Its packages, where it has a database of them.
+    pub packages: Option<Arc<Packages>>,
     /// Whether the root is the machine's own `/`, whose local state is not copied.
     pub host: bool,
     /// `LD_LIBRARY_PATH` of the image's environment.
@@ -45,14 +48,12 @@ pub struct ProgramAt {
 pub struct Process {
     /// Where it lies in the image.
     pub image: Vec<u8>,
-    /// The closure; `None` for a static program.
+    /// What its loader maps, with what is loaded later behind it; `None` for a static program.
     pub closure: Option<Closure>,
-    /// How its loader searches.
-    pub profile: Option<Arc<Profile>>,
+    /// Number of objects that are mapped at the start; those behind them are loaded later.
+    pub startup: usize,
     /// The image path of each object of the closure.
     pub places: Vec<Vec<u8>>,
-    /// Objects that are loaded after the start; the index is the one who asks.
-    pub later: Vec<(usize, crate::analyze::loader::Loaded)>,
 }
 
 /// What programs need.

@@ -1,122 +1,314 @@
 //! The walk over programs and what they bring in.
 
+use std::collections::BTreeMap;
+
+use super::decide::{self, Decision};
+use super::live::Live;
+use super::member::KnownTraits;
 use super::placed::{self, Elsewhere};
 use super::{
-    Confidence, FileSet, Level, Needs, NeedsRequest, Process, ProgramAt, Reason, Requirement, Subject, image, reasons,
+    Choice, Confidence, FileSet, Level, Needs, NeedsRequest, Outcome, ProgramAt, Reason, Requirement, Selector,
+    Subject, features, findings, image, reasons,
 };
-use crate::analyze::loader::{Closure, Found, Refusal, Target};
-use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
-use crate::rootfs::{Resolved, RootError, resolve};
-
-/// The interpreter of a program is not in the root, or cannot be used.
-const INTERPRETER: Code = Code("N001");
-/// A library that the loader needs is not in the root.
-const LIBRARY: Code = Code("N002");
+use crate::analyze::loader::{Found, Target};
+use crate::analyze::rules::{RuleSet, Want, Wanted};
+use crate::diag::escape;
+use crate::elf::{ElfFacts, Linkage};
+use crate::limits;
+use crate::oci::ImagePath;
+use crate::rootfs::{Resolved, Root, RootError, resolve};
 
 /// State of the walk.
 pub(super) struct Walk<'a> {
     pub request: &'a NeedsRequest,
     pub target: Target<'a>,
+    pub traits: KnownTraits,
     pub files: FileSet,
     pub elsewhere: Elsewhere,
     pub needs: Needs,
+    /// Processes; those of the request come first.
+    pub live: Vec<Live>,
+    /// Selectors that chose something.
+    pub used: Vec<Selector>,
+    /// Index of each requirement by its subject and what it is about.
+    known: BTreeMap<(Subject, Vec<String>), usize>,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(request: &'a NeedsRequest) -> Self {
         let path = request.library_path.as_deref().unwrap_or_default();
-        let target = Target::new(&*request.root).with_library_path(path.as_bytes()).without_preload();
-        Self { request, target, files: FileSet::default(), elsewhere: Elsewhere::default(), needs: Needs::default() }
+        Self {
+            request,
+            target: Target::new(&*request.root).with_library_path(path.as_bytes()).without_preload(),
+            traits: KnownTraits::default(),
+            files: FileSet::default(),
+            elsewhere: Elsewhere::default(),
+            needs: Needs::default(),
+            live: Vec::new(),
+            used: Vec::new(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    pub fn root(&self) -> &'a dyn Root {
+        &*self.request.root
+    }
+
+    pub fn choice(&self) -> &'a Choice {
+        &self.request.choice
     }
 
     pub fn run(mut self) -> Result<Needs, RootError> {
         for program in &self.request.programs {
-            if let Some(called) = &program.called {
-                let reason = Reason::new("entrypoint", "PATH", Confidence::Asserted);
-                // The links alone: the program itself is placed by the plan.
-                if let Some(found) = resolve(&*self.request.root, &placed::slashed(called))? {
-                    self.files.links(&*self.request.root, &found, &reason)?;
-                }
-            }
-            self.program(program)?;
+            self.asked(program)?;
         }
-        let last = self.needs.processes.iter().rev().find_map(|process| {
-            let interpreter = process.closure.as_ref()?.loaded.iter().find(|l| l.found == Found::Interpreter)?;
-            Some((process.profile.clone()?, interpreter.path.clone()))
-        });
-        if let Some((profile, interpreter)) = last {
-            placed::configure(&self.elsewhere, &profile, &interpreter, &mut self.files);
+        let mut at = 0;
+        while at < self.live.len() {
+            self.rounds(at)?;
+            at += 1;
         }
+        self.with()?;
+        // What the selectors brought in has needs of its own.
+        for at in 0..self.live.len() {
+            self.rounds(at)?;
+        }
+        self.configure();
         self.needs.files = self.files.files().clone();
+        let live = std::mem::take(&mut self.live);
+        self.needs.processes = live.into_iter().map(Live::finish).collect();
+        let missing = findings::of_requirements(&self.needs.requirements, self.choice());
+        self.needs.diagnostics.extend(missing);
         image::check(self.request, &mut self.needs)?;
         Ok(self.needs)
     }
 
-    /// The closure of one program of the request, and where its objects will lie.
-    fn program(&mut self, program: &ProgramAt) -> Result<(), RootError> {
+    /// A program of the request.
+    fn asked(&mut self, program: &ProgramAt) -> Result<(), RootError> {
+        if let Some(called) = &program.called {
+            let reason = Reason::new("entrypoint", "PATH", Confidence::Asserted);
+            // The links alone: the program itself is placed by the plan.
+            if let Some(found) = resolve(self.root(), &placed::slashed(called))? {
+                self.files.links(self.root(), &found, &reason)?;
+            }
+        }
+        self.start(program)
+    }
+
+    /// A program that is executed: its closure, and a place among the processes.
+    pub fn start(&mut self, program: &ProgramAt) -> Result<(), RootError> {
         let image = placed::slashed(&program.image);
-        if program.facts.interpreter.is_none() {
-            let process = Process { image, closure: None, profile: None, places: Vec::new(), later: Vec::new() };
-            self.needs.processes.push(process);
+        let known = self.live.iter().any(|live| live.image == image);
+        if known || self.live.len() >= limits::MAX_PROCESSES {
             return Ok(());
         }
-        let closure = match self.target.closure(&placed::slashed(&program.path), None)? {
-            Ok(closure) => closure,
-            Err(refusal) => {
-                self.needs.diagnostics.push(refused(program, &refusal));
-                return Ok(());
+        let mut live = Live::new(program, image);
+        if program.facts.interpreter.is_some() {
+            match self.target.closure(&placed::slashed(&program.path), None)? {
+                Ok(closure) => live.closure = Some(closure),
+                Err(refusal) => {
+                    self.needs.diagnostics.push(findings::refused(program, &refusal));
+                    return Ok(());
+                }
             }
-        };
-        let profile = match closure.loaded.iter().find(|l| l.found == Found::Interpreter) {
-            Some(loader) => Some(self.target.profile(&loader.path, &loader.resolved, loader.object.abi)?),
-            None => None,
-        };
-        let mut places = Vec::new();
-        if let Some(profile) = &profile {
-            let root = &*self.request.root;
-            places = placed::place(root, &closure, profile, program, &mut self.files, &mut self.elsewhere)?;
         }
-        self.told(program, &closure, &places);
-        self.needs.processes.push(Process { image, closure: Some(closure), profile, places, later: Vec::new() });
+        live.startup = live.closure.as_ref().map_or(0, |closure| closure.loaded.len());
+        let verdict = findings::of_closure(self.root(), &live);
+        self.needs.diagnostics.extend(verdict);
+        self.live.push(live);
+        self.place(self.live.len() - 1)
+    }
+
+    /// Places the objects of a process that have no place yet, and tells them as requirements.
+    pub fn place(&mut self, at: usize) -> Result<(), RootError> {
+        let root = self.root();
+        let live = &mut self.live[at];
+        let Some(closure) = &live.closure else { return Ok(()) };
+        let program = &live.program;
+        let before = live.places.len();
+        placed::place(root, closure, program, &live.reasons, &mut live.places, &mut self.files, &mut self.elsewhere)?;
+        let mut told = Vec::new();
+        for (index, loaded) in closure.loaded.iter().enumerate().skip(before).filter(|(_, l)| l.found != Found::Program)
+        {
+            let subject = match loaded.found {
+                Found::Interpreter => Subject::Interpreter(escape(&loaded.path)),
+                _ => Subject::Library(escape(super::member::file_name(&loaded.path))),
+            };
+            // What is loaded later is told as the need that loads it.
+            let reason = match live.reasons.get(&index) {
+                Some(reason) => reason.clone(),
+                None => reasons::of_loaded(closure, index, &live.places),
+            };
+            let mut requirement = Requirement::included(subject, Level::Required, reason);
+            requirement.files = vec![escape(&live.places[index])];
+            requirement.size = super::resolved_size(&loaded.resolved);
+            told.push(requirement);
+        }
+        for requirement in told {
+            self.tell(requirement);
+        }
         Ok(())
     }
 
-    /// The closure as requirements, and what is missing in it.
-    fn told(&mut self, program: &ProgramAt, closure: &Closure, places: &[Vec<u8>]) {
-        for (index, loaded) in closure.loaded.iter().enumerate().filter(|(_, l)| l.found != Found::Program) {
-            let reason = reasons::of_loaded(closure, index, places);
-            let name = loaded.path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-            let subject = match loaded.found {
-                Found::Interpreter => Subject::Interpreter(escape(&loaded.path)),
-                _ => Subject::Library(escape(name)),
-            };
-            let mut requirement = Requirement::included(subject, Level::Required, reason);
-            requirement.files = vec![escape(places.get(index).unwrap_or(&loaded.path))];
-            requirement.size = size(&loaded.resolved);
-            let known = |known: &Requirement| known.subject == requirement.subject && known.files == requirement.files;
-            if !self.needs.requirements.iter().any(known) {
+    /// Adds a requirement, once; a surer word for the same thing takes the place of a weaker one.
+    pub fn tell(&mut self, requirement: Requirement) {
+        let key = (requirement.subject.clone(), requirement.files.clone());
+        match self.known.get(&key) {
+            Some(at) => {
+                let old = &mut self.needs.requirements[*at];
+                if requirement.outcome == Outcome::Included && old.outcome != Outcome::Included {
+                    *old = requirement;
+                }
+            }
+            None => {
+                self.known.insert(key, self.needs.requirements.len());
                 self.needs.requirements.push(requirement);
             }
         }
-        for missing in closure.missing.iter().filter(|missing| !missing.optional) {
-            let by = escape(places.get(missing.by).unwrap_or(&closure.loaded[missing.by].path));
-            let message = format!("the library `{}` is not in the root", escape(&missing.name));
-            let tried = missing.attempts.iter().map(|a| Evidence::new("tried", escape(&a.path)));
-            let finding = Diagnostic::new(LIBRARY, Severity::Error, program.name.as_str(), message);
-            self.needs.diagnostics.push(finding.with_evidence([Evidence::new("needed by", by)]).with_evidence(tried));
+    }
+
+    /// Looks for needs of a process until nothing new comes.
+    fn rounds(&mut self, at: usize) -> Result<(), RootError> {
+        for _ in 0..limits::MAX_NEED_ROUNDS {
+            self.read_traits(at)?;
+            let mut wanted = {
+                let live = &self.live[at];
+                RuleSet::builtin().evaluate(&live.context(), &live.members())
+            };
+            // The surest and most needed first: what they bring makes weaker words for it superfluous.
+            wanted.sort_by_key(|wanted| (wanted.confidence, wanted.level));
+            let before = (self.live[at].objects(), self.live.len());
+            for wanted in wanted {
+                let key = (wanted.want.clone(), decide::decide(&wanted, self.choice()));
+                if self.live[at].handled.insert(key) {
+                    self.meet(at, &wanted)?;
+                }
+            }
+            if before == (self.live[at].objects(), self.live.len()) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn read_traits(&mut self, at: usize) -> Result<(), RootError> {
+        let root = self.root();
+        let live = &mut self.live[at];
+        for index in live.traits.len()..live.objects() {
+            let path = match &live.closure {
+                Some(closure) => closure.loaded[index].resolved.path.clone(),
+                None => live.real.clone(),
+            };
+            live.traits.push(self.traits.of(root, &path)?);
+        }
+        Ok(())
+    }
+
+    /// One want: decided, met or told.
+    pub fn meet(&mut self, at: usize, wanted: &Wanted) -> Result<(), RootError> {
+        for selector in self.choice().with.iter().chain(&self.choice().without) {
+            if decide::selects(selector, wanted) && !self.used.contains(selector) {
+                self.used.push(selector.clone());
+            }
+        }
+        let decision = decide::decide(wanted, self.choice());
+        let reason = self.live[at].reason(wanted);
+        let mut requirement = Requirement::included(super::subject(&wanted.want), wanted.level, reason.clone());
+        requirement.about.clone_from(&wanted.about);
+        if let Want::AtRunTime(_) = wanted.want {
+            requirement.outcome = Outcome::AtRunTime;
+            self.tell(requirement);
+            return Ok(());
+        }
+        let met = self.find(at, wanted)?;
+        let Some(met) = met else {
+            // A hint that leads nowhere is none; what the user asked for, or what is needed, is missing.
+            if decision == Decision::Include && wanted.confidence != Confidence::Hinted {
+                requirement.outcome = Outcome::Missing;
+                self.tell(requirement);
+            }
+            return Ok(());
+        };
+        requirement.subject = met.subject(&wanted.want);
+        match decision {
+            Decision::Include => {
+                let taken = self.take(at, &met, wanted, &reason)?;
+                requirement.files = taken.files;
+                requirement.size = taken.size;
+            }
+            Decision::Offer => requirement.outcome = Outcome::Offered(decide::flag(wanted, &met.name())),
+            Decision::LeaveOut => requirement.outcome = Outcome::LeftOut,
+        }
+        self.tell(requirement);
+        Ok(())
+    }
+
+    /// Selectors that no rule met stand for themselves.
+    fn with(&mut self) -> Result<(), RootError> {
+        if self.live.is_empty() {
+            return Ok(());
+        }
+        let libraries: Vec<Vec<u8>> = self.live[0].default_directories();
+        for selector in &self.choice().with {
+            if self.used.contains(selector) || matches!(selector, Selector::Link { .. }) {
+                continue;
+            }
+            match features::want(selector, &libraries) {
+                Some(mut wanted) => {
+                    // A directory is as good as a file.
+                    if let (Selector::File(path), Want::AnyOf(paths)) = (selector, &wanted.want)
+                        && self.is_directory(path.as_bytes())?
+                    {
+                        wanted.want = Want::Tree { paths: paths.clone(), only: Vec::new() };
+                    }
+                    self.meet(0, &wanted)?;
+                }
+                None => self.needs.diagnostics.push(findings::unknown_feature(selector)),
+            }
+        }
+        for selector in &self.choice().without {
+            if !self.used.contains(selector) {
+                self.needs.diagnostics.push(findings::unused(selector));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_directory(&self, path: &[u8]) -> Result<bool, RootError> {
+        let found = resolve(self.root(), path)?;
+        Ok(found.is_some_and(|found| matches!(found.node, crate::rootfs::Node::Directory { .. })))
+    }
+
+    /// The configuration of the image's loader, when one is needed.
+    fn configure(&mut self) {
+        for live in &self.live {
+            let Some(closure) = &live.closure else { continue };
+            let Some(interpreter) = closure.loaded.iter().find(|l| l.found == Found::Interpreter) else { continue };
+            placed::configure(&self.elsewhere, &closure.profile, &interpreter.path, &mut self.files);
+            return;
         }
     }
 }
 
-fn size(resolved: &Resolved) -> u64 {
-    match resolved.node {
-        crate::rootfs::Node::File { size, .. } => size,
-        _ => 0,
-    }
+/// Facts of an executable that a need brought in, as far as they matter here.
+pub(super) fn is_executable(facts: &ElfFacts) -> bool {
+    matches!(facts.linkage, Linkage::Static | Linkage::StaticPie | Linkage::Dynamic | Linkage::DynamicPie)
 }
 
-fn refused(program: &ProgramAt, refusal: &Refusal) -> Diagnostic {
-    let advice = crate::analyze::static_advice(&program.facts);
-    let finding = Diagnostic::new(INTERPRETER, Severity::Error, program.name.as_str(), refusal.to_string());
-    finding.with_hint(format!("name a root of the program's own system with `--root DIR`; or {advice}"))
+/// A program of the root that stays where it is.
+pub(super) fn program_at(path: ImagePath, facts: ElfFacts) -> ProgramAt {
+    ProgramAt { name: format!("/{}", escape(path.as_bytes())), image: path.clone(), path, called: None, facts }
+}
+
+impl Walk<'_> {
+    /// Whether what a path leads to may go into an image: of the machine's own `/`, what administrators and scripts wrote
+    /// may not.
+    pub fn may_copy(&self, found: &Resolved) -> bool {
+        let local = |directory: &[u8]| found.path.as_bytes().starts_with(directory);
+        !self.request.host || !(local(b"etc/") || local(b"var/")) || self.is_of_a_package(&found.path)
+    }
+
+    /// Whether a package brought a path; only of the machine's own root is it asked.
+    pub fn is_of_a_package(&self, path: &ImagePath) -> bool {
+        !self.request.host || self.request.packages.as_ref().is_some_and(|packages| packages.is_known(path))
+    }
 }

@@ -1,0 +1,133 @@
+//! Findings about needs.
+
+use super::live::Live;
+use super::{Choice, Outcome, ProgramAt, Requirement, Selector, features};
+use crate::analyze::loader::Refusal;
+use crate::analyze::{Confidence, Level};
+use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
+use crate::rootfs::Root;
+
+/// The interpreter of a program is not in the root, or cannot be used.
+const INTERPRETER: Code = Code("N001");
+/// A library that the loader needs is not in the root.
+const LIBRARY: Code = Code("N002");
+/// A required need is not in the root.
+const MISSING: Code = Code("N004");
+/// A required need was left out.
+const LEFT_OUT: Code = Code("N005");
+/// No feature has this name.
+const UNKNOWN_FEATURE: Code = Code("N006");
+/// Nothing was left out by this name.
+const UNUSED: Code = Code("N007");
+/// What the user asked for is not in the root.
+const ABSENT: Code = Code("N008");
+/// What is not included, with the flags that include it.
+const OFFERED: Code = Code("N009");
+/// A library that is loaded at run time cannot be loaded.
+const UNLOADABLE: Code = Code("N010");
+
+/// Most lines about what is not included.
+const SHOWN: usize = 20;
+
+pub(super) fn refused(program: &ProgramAt, refusal: &Refusal) -> Diagnostic {
+    let advice = crate::analyze::static_advice(&program.facts);
+    let finding = Diagnostic::new(INTERPRETER, Severity::Error, program.name.as_str(), refusal.to_string());
+    finding.with_hint(format!("name a root of the program's own system with `--root DIR`; or {advice}"))
+}
+
+/// What is missing in a closure.
+pub(super) fn of_closure(_root: &dyn Root, live: &Live) -> Vec<Diagnostic> {
+    let Some(closure) = &live.closure else { return Vec::new() };
+    let mut out = Vec::new();
+    for missing in closure.missing.iter().filter(|missing| !missing.optional) {
+        let by = escape(&closure.loaded[missing.by].path);
+        let message = format!("the library `{}` is not in the root", escape(&missing.name));
+        let tried = missing.attempts.iter().map(|a| Evidence::new("tried", escape(&a.path)));
+        let finding = Diagnostic::new(LIBRARY, Severity::Error, live.program.name.as_str(), message);
+        out.push(finding.with_evidence([Evidence::new("needed by", by)]).with_evidence(tried));
+    }
+    out
+}
+
+/// Required needs that are not met, and all that is offered.
+pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> Vec<Diagnostic> {
+    let mut out = Vec::new();
+    for requirement in requirements.iter().filter(|r| r.level == Level::Required) {
+        let severity = if choice.strict { Severity::Error } else { Severity::Warning };
+        let subject = requirement.subject.text();
+        let about = |message: String| match requirement.about.as_str() {
+            "" => message,
+            about => format!("{message} ({about})"),
+        };
+        let evidence = || requirement.reason.evidence.iter().cloned();
+        match requirement.outcome {
+            Outcome::Missing if requirement.reason.confidence == Confidence::Asserted => {
+                let finding = Diagnostic::new(ABSENT, Severity::Error, subject, "the root does not have it");
+                out.push(finding.with_evidence(evidence()).with_hint("add it from elsewhere with `--add SRC:DST`"));
+            }
+            Outcome::Missing => {
+                let message =
+                    about(format!("`{}` needs it, and the root does not have it", requirement.reason.needed_by));
+                out.push(Diagnostic::new(MISSING, severity, subject, message).with_evidence(evidence()).with_hint(
+                    "install its package in the root, add it with `--add SRC:DST`, or leave it out with `--without`",
+                ));
+            }
+            Outcome::LeftOut => {
+                let message = about(format!("`{}` needs it, but it was left out", requirement.reason.needed_by));
+                out.push(Diagnostic::new(LEFT_OUT, severity, subject, message));
+            }
+            _ => {}
+        }
+    }
+    out.extend(offered(requirements));
+    out
+}
+
+/// One finding about everything that a flag would include.
+fn offered(requirements: &[Requirement]) -> Option<Diagnostic> {
+    let mut all: Vec<(&Requirement, &str)> = requirements
+        .iter()
+        .filter_map(|requirement| match &requirement.outcome {
+            Outcome::Offered(flag) => Some((requirement, flag.as_str())),
+            _ => None,
+        })
+        .collect();
+    // Hints are often wrong: `inspect` lists them.
+    all.retain(|(requirement, _)| requirement.reason.confidence != Confidence::Hinted);
+    all.sort_by_key(|(requirement, flag)| (requirement.level, *flag));
+    all.dedup_by_key(|(_, flag)| *flag);
+    let (first, _) = all.first()?;
+    let line = |(requirement, flag): &(&Requirement, &str)| {
+        let about = match requirement.about.as_str() {
+            "" => requirement.subject.text().to_owned(),
+            about => format!("{} ({about})", requirement.subject.text()),
+        };
+        Evidence::new(flag.to_string(), about)
+    };
+    let mut evidence: Vec<Evidence> = all.iter().take(SHOWN).map(line).collect();
+    if all.len() > SHOWN {
+        evidence.push(Evidence::new("and", format!("{} more", all.len() - SHOWN)));
+    }
+    let message = "some needs are not included; each line begins with the flag that includes it";
+    let finding = Diagnostic::new(OFFERED, Severity::Note, first.reason.needed_by.as_str(), message);
+    Some(finding.with_evidence(evidence).with_hint("`coracle inspect` lists all needs with their evidence"))
+}
+
+pub(super) fn unknown_feature(selector: &Selector) -> Diagnostic {
+    let known = features::FEATURES.map(|name| format!("`{name}`")).join(", ");
+    Diagnostic::new(UNKNOWN_FEATURE, Severity::Error, selector.to_string(), "no need of the programs has this name")
+        .with_hint(format!(
+            "features that can always be asked for are {known}; `coracle inspect` shows those of a program"
+        ))
+}
+
+pub(super) fn unused(selector: &Selector) -> Diagnostic {
+    Diagnostic::new(UNUSED, Severity::Warning, selector.to_string(), "nothing was left out: no need has this name")
+}
+
+/// A library that comes in for `dlopen` and needs something that the root does not have.
+pub(super) fn unloadable(library: &[u8], by: &str, missing: &[Vec<u8>]) -> Diagnostic {
+    let evidence = missing.iter().map(|name| Evidence::new("not in the root", escape(name)));
+    let message = format!("`{by}` may load it at run time, which would fail");
+    Diagnostic::new(UNLOADABLE, Severity::Note, escape(library), message).with_evidence(evidence)
+}
