@@ -45,6 +45,15 @@ pub const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 /// the plan holds in memory below some hundred MiB.
 pub const MAX_TREE_ENTRIES: usize = 1_000_000;
 
+/// Most files and directories of all layers of an image that is a root: as in an added tree, some hundred MiB of memory.
+pub const MAX_ROOT_NODES: usize = 1 << 20;
+
+/// Most bytes of names, link targets and maps of sparse files of an image that is a root: 256 for each node.
+pub const MAX_ROOT_TEXT_BYTES: usize = 256 << 20;
+
+/// Most bytes that all layers of an image that is a root unpack to: images with drivers and models reach some ten GiB.
+pub const MAX_ROOT_UNPACKED_BYTES: u64 = 64 << 30;
+
 /// Most exclude patterns: each is compiled to an automaton of some KiB.
 pub const MAX_EXCLUDES: usize = 1024;
 

@@ -9,7 +9,7 @@ pub enum Event<'a> {
     Begin {
         /// Identifies the work in later events, for example `pack sha256:…` or a layer's name.
         id: &'a str,
-        /// The verb: `packing`, `pushing`, `pulling`, `validating`.
+        /// The verb: `packing`, `pushing`, `pulling`, `reading`, `validating`.
         verb: &'static str,
         /// Bytes to do, when known.
         total: Option<u64>,

@@ -13,6 +13,8 @@ mod dpkg;
 mod elf;
 #[path = "../fuzz/fuzz_targets/elf_loader.rs"]
 mod elf_loader;
+#[path = "../fuzz/fuzz_targets/image_root.rs"]
+mod image_root;
 #[path = "../fuzz/fuzz_targets/ldcache.rs"]
 mod ldcache;
 #[path = "../fuzz/fuzz_targets/manifest.rs"]
@@ -30,6 +32,7 @@ const TARGETS: &[Target] = &[
     ("dpkg", dpkg::run),
     ("elf", elf::run),
     ("elf_loader", elf_loader::run),
+    ("image_root", image_root::run),
     ("ldcache", ldcache::run),
     ("manifest", manifest::run),
     ("reference", reference::run),

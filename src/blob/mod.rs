@@ -68,7 +68,13 @@ impl Blob {
         self.source.file()
     }
 
-    /// The same, but only when the file can be linked without reading it again ([`BlobSource::sealed`]).
+    /// The file that holds the blob's bytes, and the offset at which they begin in it.
+    #[must_use]
+    pub fn place(&self) -> Option<(&Path, u64)> {
+        self.source.place()
+    }
+
+    /// The same as [`Blob::file`], but only when the file can be linked without reading it again ([`BlobSource::sealed`]).
     #[must_use]
     pub fn sealed_file(&self) -> Option<&Path> {
         self.source.file().filter(|_| self.source.sealed())

@@ -23,6 +23,11 @@ pub trait BlobSource: Debug + Send + Sync {
         None
     }
 
+    /// The file of which a part, from this offset on, holds these bytes as they are.
+    fn place(&self) -> Option<(&Path, u64)> {
+        self.file().map(|file| (file, 0))
+    }
+
     /// Whether the bytes of [`BlobSource::file`] were hashed by this process as it wrote them, into a file that nobody
     /// changes any more. A store may link such a file without reading it again; every other file is copied and verified,
     /// because a link to a file of the user would change with it.

@@ -1,6 +1,6 @@
 //! What can go wrong when an image is put together.
 
-use crate::oci::Platform;
+use crate::oci::{Digest, Platform};
 
 /// Errors of this layer.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,15 @@ pub enum Error {
     /// Two images of one index are for one platform, and a client could reach only the first.
     #[error("two images of the index are for platform `{0}`")]
     DuplicatePlatform(Platform),
+    /// A layer that no root can be made of.
+    #[error("layer `{layer}` cannot be part of a root")]
+    Layer {
+        /// The layer.
+        layer: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: Box<super::root::Fault>,
+    },
     /// The observer asked to stop.
     #[error("stopped before it was done")]
     Cancelled,

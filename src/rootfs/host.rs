@@ -37,6 +37,11 @@ impl HostFile {
         Ok(Self { file, metadata })
     }
 
+    /// The open file.
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
     /// What identifies the content now.
     pub(super) fn identity(&self) -> Option<Identity> {
         self.file.metadata().ok().map(|metadata| Identity::of(&metadata))

@@ -19,5 +19,6 @@ pub use host::HostFile;
 pub use identity::Identity;
 pub use memory::MemoryRoot;
 pub use overlay::Overlay;
+pub(crate) use root::resolve_new;
 pub use root::{Node, OpenFile, Resolved, Root, read_whole, resolve};
 pub use root_error::RootError;

@@ -118,7 +118,7 @@ pub fn resolve(root: &dyn Root, path: &[u8]) -> Result<Option<Resolved>, RootErr
 ///
 /// # Errors
 /// [`RootError::NotADirectory`] when something else is on the way; as [`resolve`].
-pub(super) fn resolve_new(root: &dyn Root, path: &ImagePath) -> Result<ImagePath, RootError> {
+pub(crate) fn resolve_new(root: &dyn Root, path: &ImagePath) -> Result<ImagePath, RootError> {
     let mut open: Vec<Vec<u8>> = match path.parent() {
         Some(parent) => parts(parent.as_bytes())?,
         None => return Ok(ImagePath::root()),

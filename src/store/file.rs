@@ -184,6 +184,10 @@ impl BlobSource for StoredRange {
         Ok(Box::new(VerifyingReader::new(rest, &self.digest)))
     }
 
+    fn place(&self) -> Option<(&Path, u64)> {
+        Some((&self.path, self.start))
+    }
+
     fn identity(&self) -> Option<Identity> {
         // The identity of a file says nothing about a part of it.
         (self.start == 0).then(|| std::fs::metadata(&self.path).ok().map(|m| Identity::of(&m))).flatten()

@@ -1,11 +1,14 @@
 //! Small images made in memory, whole and correct.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::io::Write;
 
 use coracle::blob::{Blob, Layer};
 use coracle::image::Image;
 use coracle::oci::{Annotations, ContainerConfig, DiffId, Digest, Platform, media_type};
 use coracle::plan::{EncoderId, LayerPlan, Plan};
+use coracle::store::{CopyOptions, LayoutStore, put_image};
 
 /// A tar of (path, content): a path with a slash at its end is a directory.
 pub fn tar(entries: &[(&str, &str)]) -> Vec<u8> {
@@ -61,4 +64,13 @@ pub fn image(architecture: &str, salt: &str) -> Image {
     let base = layer(&tar(&[("etc/", ""), ("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n")]));
     let app = layer(&tar(&[("app/", ""), ("app/hello", &format!("#!{architecture} {salt}"))]));
     Image::assemble(&plan(architecture, &["base", "app"]), vec![base, app]).unwrap()
+}
+
+/// Writes a layout with an image of these layers, tagged `v1`; nobody checks here that they are right.
+pub async fn layout(directory: &std::path::Path, layers: Vec<Layer>) {
+    let names: Vec<String> = (0..layers.len()).map(|i| i.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let image = Image::assemble(&plan("amd64", &names), layers).unwrap();
+    let options = CopyOptions { tags: vec!["v1".parse().unwrap()], ..CopyOptions::default() };
+    put_image(&LayoutStore::create(directory).unwrap(), &image, &options).await.unwrap();
 }

@@ -109,7 +109,7 @@ impl Run<'_> {
         match self.source.blob(descriptor) {
             Ok(reader) => {
                 if let Err(e) = reader.take(limit).read_to_end(&mut bytes) {
-                    let reason = super::stream::reason(e);
+                    let reason = crate::image::stream::reason(e);
                     self.unreadable(&subject, &descriptor.digest, &reason);
                     return None;
                 }

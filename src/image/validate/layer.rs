@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
-use super::stream::{self, Shared, Tally};
 use super::tree::{Kind, Node, Tree};
 use super::{Run, codes};
 use crate::diag::{Evidence, escape};
 use crate::image::Error;
+use crate::image::stream::{self, Shared, Tally};
 use crate::layer::tar::{self, Problem, TarEntry, TarKind, TarReader};
 use crate::limits;
 use crate::observe::Event;

@@ -6,7 +6,6 @@
 mod codes;
 mod document;
 mod layer;
-mod stream;
 mod tree;
 
 pub use codes::{RULES, Rule};

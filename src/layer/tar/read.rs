@@ -87,6 +87,13 @@ impl<R: Read> TarReader<R> {
         Content { reader: self }
     }
 
+    /// How many bytes of the archive have been read: right after [`next_entry`](Self::next_entry), where the stored content
+    /// of the entry begins.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.offset
+    }
+
     /// How the archive ended, once [`next_entry`](Self::next_entry) has given `None`.
     #[must_use]
     pub const fn ending(&self) -> Option<Ending> {
