@@ -7,8 +7,9 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::failure::{Blame, Failure};
+use crate::image::root::Fault;
 use crate::pipeline::Error;
-use crate::{blob, layer, net, plan, registry, rootfs, store};
+use crate::{blob, image, layer, net, plan, registry, rootfs, store};
 
 /// The failure of an error of the pipeline.
 pub fn of_pipeline(error: &Error) -> Failure {
@@ -54,7 +55,19 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::Root(_) => (Blame::Input, Some("check `--root`: a directory that may be read".to_owned())),
         Error::Walk(error) => (blame_of_walk(error), hint_of_walk(error)),
         Error::Layer(error) => return of_layer(error),
-        Error::Image(_) | Error::Task(_) => (Blame::Environment, None),
+        Error::EmptyRoot => (Blame::Input, Some(format!("name a root: {ROOTS}"))),
+        Error::RootDirectory { source, .. } => {
+            // A name in a registry without its prefix is taken for a directory.
+            let hint = hint_of_reading(source).map(|hint| format!("{hint}; a root is {ROOTS}"));
+            (blame_of_reading(source), hint)
+        }
+        Error::RootPlatforms { .. } => (Blame::Input, Some("choose it with `--platform OS/ARCH`".to_owned())),
+        Error::RootNotAnImage(_) => (Blame::Input, Some(format!("name a root: {ROOTS}"))),
+        Error::RootLayers { .. } => {
+            (Blame::Input, Some("`coracle validate` says what else is wrong with it".to_owned()))
+        }
+        Error::Image(error) => return of_image(error),
+        Error::Task(_) => (Blame::Environment, None),
         Error::Store(error) => return of_store(error),
     };
     finish(Failure::of(blame, error), error, hint)
@@ -82,6 +95,24 @@ pub fn of_plan(error: &plan::Error) -> Failure {
         _ => (Blame::Input, None),
     };
     finish(Failure::of(blame, error), error, hint.map(str::to_owned))
+}
+
+/// What a root can be.
+const ROOTS: &str = "a directory, `image:REF`, `oci:DIR` or `archive:FILE`";
+
+/// The failure of an error about finished images.
+pub fn of_image(error: &image::Error) -> Failure {
+    let (blame, hint) = match error {
+        image::Error::Cancelled => return Failure::interrupted(),
+        image::Error::Layer { source, .. } => match **source {
+            // The disk's fault, or that of the way here.
+            Fault::Spool { .. } | Fault::Read(_) | Fault::Open(_) => (Blame::Environment, None),
+            Fault::TooMany { .. } | Fault::Unpacked { .. } => (Blame::Input, None),
+            _ => (Blame::Input, Some("`coracle validate` says what else is wrong with it".to_owned())),
+        },
+        _ => (Blame::Environment, None),
+    };
+    finish(Failure::of(blame, error), error, hint)
 }
 
 /// The failure of an error of packing.

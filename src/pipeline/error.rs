@@ -99,6 +99,39 @@ pub enum Error {
         /// Its media type.
         media_type: String,
     },
+    /// A root without a name.
+    #[error("the name of the root is empty")]
+    EmptyRoot,
+    /// A directory that cannot be a root.
+    #[error("cannot use `{}` as a root", path.display())]
+    RootDirectory {
+        /// As the user wrote it.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An index with several images, of which one has to be the root.
+    #[error("`{root}` has images for {}, and one of them has to be chosen", list(available))]
+    RootPlatforms {
+        /// The root.
+        root: String,
+        /// What there is.
+        available: Vec<oci::Platform>,
+    },
+    /// An artifact, or an index of nothing.
+    #[error("`{0}` is not an image with files")]
+    RootNotAnImage(String),
+    /// A config that is about other layers than the manifest.
+    #[error("image `{manifest}` has {layers} layers, but its config names {diff_ids}")]
+    RootLayers {
+        /// The image.
+        manifest: oci::Digest,
+        /// Layers of the manifest.
+        layers: usize,
+        /// Diff IDs of the config.
+        diff_ids: usize,
+    },
     /// A layer's tar is damaged.
     #[error("the tar of a layer is damaged")]
     Tar(#[from] layer::tar::Error),

@@ -20,6 +20,7 @@ mod pack;
 pub mod places;
 pub mod programs;
 mod request;
+pub mod root;
 pub mod sysroot;
 
 pub use copy::{CopiedTo, copy};
@@ -29,6 +30,7 @@ pub use error::Error;
 pub use look::{Seen, SeenImage, SeenPath, all_paths, look, paths};
 pub use outcome::{ImageSummary, Outcome, Place, Timing};
 pub use request::{Delivery, ProgramFile, Request};
+pub use root::{OpenRoot, RootImage, RootSpec};
 
 use std::time::{Duration, Instant, SystemTime};
 
