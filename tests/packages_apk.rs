@@ -1,8 +1,14 @@
 //! Which package owns a path by apk's database, and what an image carries of it.
 
+#[path = "support/peers.rs"]
+mod peers;
+
+use std::path::Path;
+use std::process::Command;
+
 use coracle::oci::ImagePath;
-use coracle::rootfs::MemoryRoot;
 use coracle::rootfs::packages::{Described, Manager, Metadata, Packages};
+use coracle::rootfs::{DirRoot, MemoryRoot};
 
 /// Two packages in the form in which apk-tools 2.14 writes them.
 const INSTALLED: &str = "\
@@ -109,4 +115,59 @@ fn a_merged_usr_keeps_the_database_in_usr_lib() {
     let Some((_, Metadata::Generated(bytes))) = database else { panic!("{found:?}") };
     let text = String::from_utf8_lossy(bytes);
     assert!(text.contains("F:lib\nR:ld-musl-x86_64.so.1\n") && !text.contains("ssl_client"), "{text}");
+}
+
+/// Files with their true checksums, that of a link being the one of its target.
+const WITH_CHECKSUMS: &str = "\
+P:musl
+V:1.2.5-r0
+F:lib
+R:ld-musl.so.1
+a:0:0:755
+Z:Q1eHRza+lS6NJD8o8Vg21w8IeVVWw=
+R:libc.so
+a:0:0:777
+Z:Q156uC9DEKgOV1t4vEKqm1D8PsCic=
+R:other
+Z:Q1vqQ+cDPhkycYNBbyP+LuG2TCX0o=
+
+P:tools
+V:1-r0
+F:usr/bin
+R:tool
+Z:Q1Mm2QYmeIhqHqSSp5Rd7iOWdy78U=
+";
+
+/// What apksums, another reader of the format, says of an image: whether all is whole, and its lines.
+fn apksums(tool: &Path, image: &Path) -> (bool, Vec<String>) {
+    let output = Command::new(tool).arg("-r").arg(image).arg("-m").arg(image.join("lib/apk/db/installed")).output();
+    let output = output.unwrap();
+    let mut lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    lines.retain(|line| !line.is_empty());
+    (output.status.success(), lines)
+}
+
+#[test]
+fn apksums_finds_the_copied_files_whole() {
+    let Some(tool) = peers::find("apksums") else { return };
+    let (from, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (tree, database) in [(from.path(), Some(WITH_CHECKSUMS)), (image.path(), None)] {
+        std::fs::create_dir_all(tree.join("lib/apk/db")).unwrap();
+        std::fs::write(tree.join("lib/ld-musl.so.1"), "loader\n").unwrap();
+        std::os::unix::fs::symlink("ld-musl.so.1", tree.join("lib/libc.so")).unwrap();
+        if let Some(database) = database {
+            std::fs::write(tree.join("lib/apk/db/installed"), database).unwrap();
+        }
+    }
+    let root = DirRoot::open(from.path()).unwrap();
+    let (packages, _) = Packages::read(&root).unwrap();
+    let found = packages.metadata(&root, &[path("lib/ld-musl.so.1"), path("lib/libc.so")]).unwrap().files;
+    let [(_, Metadata::Generated(bytes))] = found.as_slice() else { panic!("{found:?}") };
+    std::fs::write(image.path().join("lib/apk/db/installed"), bytes).unwrap();
+    let whole = ["OK: lib/ld-musl.so.1 (from musl)", "OK: lib/libc.so -> ld-musl.so.1 (from musl)"];
+    assert_eq!(apksums(&tool, image.path()), (true, whole.map(str::to_owned).to_vec()));
+    // The root lacks two files of its own database; a changed file shows in the image.
+    assert!(!apksums(&tool, from.path()).0);
+    std::fs::write(image.path().join("lib/ld-musl.so.1"), "changed\n").unwrap();
+    assert!(!apksums(&tool, image.path()).0);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Peers of the tiers `attest` and `kube` of `scripts/peers.sh`; all others are of tier `base`.
 const TIERS: &[(&str, &[&str])] = &[
-    ("attest", &["cosign", "syft", "grype", "trivy", "sigstore", "slsa-verifier"]),
+    ("attest", &["cosign", "syft", "grype", "trivy", "sigstore", "slsa-verifier", "apksums"]),
     ("kube", &["kubectl", "kube-apiserver", "etcd", "kind", "k3d", "helm"]),
 ];
 
