@@ -248,6 +248,28 @@ pub const MAX_CLOSURE_OBJECTS: usize = 4096;
 /// with more than one.
 pub const MAX_AUDIT_LIBRARIES: usize = 16;
 
+/// Most names looked up to find a library that lies elsewhere in a root; `/usr/lib` of a full desktop has some ten thousand
+/// that are no libraries themselves.
+pub const MAX_ELSEWHERE_LOOKUPS: usize = 50_000;
+
+/// How deep below the directories of libraries it is looked for: `/opt/vendor/product/version/lib` has four.
+pub const MAX_ELSEWHERE_DEPTH: usize = 4;
+
+/// Most pieces of evidence of one kind in a finding: what fits on a screen.
+pub const MAX_EVIDENCE: usize = 16;
+
+/// Most entries of a cache whose files are looked up: those of a full desktop.
+pub const MAX_CHECKED_CACHE_ENTRIES: usize = 20_000;
+
+/// Most files that `ld.so.conf` may include, and most directories that it may name; real ones have a dozen.
+pub const MAX_LD_CONF_ITEMS: usize = 1024;
+
+/// Deepest nesting of files that `ld.so.conf` includes; `ldconfig` itself has no bound.
+pub const MAX_LD_CONF_DEPTH: usize = 8;
+
+/// Largest file of the configuration of `ldconfig` read, in bytes; real ones have some hundred.
+pub const MAX_LD_CONF_BYTES: u64 = 1 << 20;
+
 /// Most entries of `ld.so.cache` (a full desktop has some ten thousand).
 pub const MAX_LD_CACHE_ENTRIES: u32 = 1 << 20;
 

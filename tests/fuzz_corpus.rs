@@ -17,6 +17,8 @@ mod elf_loader;
 mod image_root;
 #[path = "../fuzz/fuzz_targets/ldcache.rs"]
 mod ldcache;
+#[path = "../fuzz/fuzz_targets/ldconf.rs"]
+mod ldconf;
 #[path = "../fuzz/fuzz_targets/manifest.rs"]
 mod manifest;
 #[path = "../fuzz/fuzz_targets/reference.rs"]
@@ -34,6 +36,7 @@ const TARGETS: &[Target] = &[
     ("elf_loader", elf_loader::run),
     ("image_root", image_root::run),
     ("ldcache", ldcache::run),
+    ("ldconf", ldconf::run),
     ("manifest", manifest::run),
     ("reference", reference::run),
     ("tar", tar::run),

@@ -98,7 +98,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_segments(segments: &Segments<'_>, layout: Layout, machine: Machine) -> Notes {
+pub(super) fn from_segments(segments: &Segments<'_>, layout: Layout, machine: Machine) -> Notes {
     let mut out = Notes::default();
     let mut left = MAX_NOTES;
     for segment in segments.of_type(PT_NOTE) {

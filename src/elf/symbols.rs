@@ -12,6 +12,8 @@ use crate::limits::{MAX_DYNAMIC_SYMBOLS, MAX_GNU_HASH_BUCKETS, MAX_SYMBOL_NAME_B
 const DT_MIPS_SYMTABNO: u64 = 0x7000_0011;
 /// `EM_ALPHA`, whose `DT_HASH` has 8-byte numbers, as that of 64-bit s390 (binutils, `sizeof_hash_entry`).
 const ALPHA: [u16; 2] = [41, 0x9026];
+/// The bits of `DT_VERSYM` that number a version; the uppermost hides a definition (LSB, "Symbol Version Table").
+const VERSION_INDEX: u16 = 0x7fff;
 /// Symbols read at once.
 const SYMBOLS_AT_ONCE: u64 = 2048;
 /// Bytes of the string table read at once.
@@ -26,7 +28,40 @@ pub fn imports(bytes: &dyn Bytes) -> Result<Vec<Name>, Error> {
     let segments = Segments::parse(bytes, &header)?;
     let Some(entries) = dynamic::entries(&segments, header.layout)? else { return Ok(Vec::new()) };
     let Some(table) = Table::find(&segments, &header, &entries) else { return Ok(Vec::new()) };
-    let mut offsets = table.undefined(&segments)?;
+    let mut offsets = table.undefined(&segments, |_| true)?;
+    offsets.sort_unstable();
+    offsets.dedup();
+    let mut names = table.names(&segments, &offsets)?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Names of the undefined dynamic symbols that are bound to one version of one library, sorted, each once.
+///
+/// # Errors
+/// As [`imports`].
+pub fn imports_of_version(bytes: &dyn Bytes, library: &[u8], version: &[u8]) -> Result<Vec<Name>, Error> {
+    let header = header::parse(bytes)?;
+    let segments = Segments::parse(bytes, &header)?;
+    let (Some(parsed), Some(entries)) =
+        (dynamic::parse(&segments, header.layout)?, dynamic::entries(&segments, header.layout)?)
+    else {
+        return Ok(Vec::new());
+    };
+    let is_it = |v: &&super::NeededVersion| v.library.as_bytes() == library && v.version.as_bytes() == version;
+    let indexes: Vec<u16> = parsed.versions.needed.iter().filter(is_it).map(|v| v.index & VERSION_INDEX).collect();
+    let versions = entries.iter().rev().find(|entry| entry.0 == d::DT_VERSYM).map(|entry| entry.1);
+    let (Some(table), Some(versions)) = (Table::find(&segments, &header, &entries), versions) else {
+        return Ok(Vec::new());
+    };
+    // The loop over the symbols checks the number of them; a table of versions that is longer is not read.
+    let len = usize::try_from(table.count.min(MAX_DYNAMIC_SYMBOLS) * 2).unwrap_or(0);
+    let Some(versions) = segments.read(versions, len) else { return Ok(Vec::new()) };
+    let bound = |symbol: usize| {
+        header.layout.u16(&versions, 2 * symbol).is_some_and(|index| indexes.contains(&(index & VERSION_INDEX)))
+    };
+    let mut offsets = table.undefined(&segments, bound)?;
     offsets.sort_unstable();
     offsets.dedup();
     let mut names = table.names(&segments, &offsets)?;
@@ -58,8 +93,9 @@ impl Table {
         Some(Self { layout, symbols, count, strings, strings_size })
     }
 
-    /// Offsets of the names of undefined symbols. A table that is longer than its segment ends there.
-    fn undefined(&self, segments: &Segments<'_>) -> Result<Vec<u32>, Error> {
+    /// Offsets of the names of undefined symbols whose numbers are wanted. A table that is longer than its segment ends
+    /// there.
+    fn undefined(&self, segments: &Segments<'_>, wanted: impl Fn(usize) -> bool) -> Result<Vec<u32>, Error> {
         let size = symbol_size(self.layout);
         let Some((mut at, left)) = segments.locate(self.symbols) else { return Ok(Vec::new()) };
         let mut left = self.count.min(left / size);
@@ -67,12 +103,16 @@ impl Table {
             return Err(Error::SymbolTableSize(MAX_DYNAMIC_SYMBOLS));
         }
         let mut offsets = Vec::new();
+        let mut first = 0;
         while left > 0 {
             let now = left.min(SYMBOLS_AT_ONCE);
             let bytes = usize::try_from(now * size).ok().and_then(|len| segments.bytes().read_at(at, len));
             let Some(bytes) = bytes else { break };
             let step = usize::try_from(size).unwrap_or(usize::MAX);
-            offsets.extend(bytes.chunks_exact(step).filter_map(|raw| undefined_name(self.layout, raw)));
+            let symbols = bytes.chunks_exact(step).enumerate();
+            let name = |(at, raw): (usize, &[u8])| undefined_name(self.layout, raw).filter(|_| wanted(first + at));
+            offsets.extend(symbols.filter_map(name));
+            first += bytes.len() / step;
             at += now * size;
             left -= now;
         }

@@ -21,6 +21,9 @@ pub struct NeededVersion {
     pub version: Name,
     /// Whether its absence is no error.
     pub weak: bool,
+    /// Its number in `DT_VERSYM`, by which symbols are bound to it.
+    #[serde(skip)]
+    pub index: u16,
 }
 
 /// Versions demanded and defined.
@@ -92,8 +95,9 @@ impl Reader<'_> {
                 self.step()?;
                 let raw = self.segments.read(aux, 16)?;
                 let weak = self.layout.u16(&raw, 4)? & WEAK != 0;
+                let index = self.layout.u16(&raw, 6)?;
                 let version = self.name(self.layout.u32(&raw, 8)?)?;
-                out.push(NeededVersion { library: library.clone(), version, weak });
+                out.push(NeededVersion { library: library.clone(), version, weak, index });
                 match self.layout.u32(&raw, 12)? {
                     0 => break,
                     next => aux = aux.checked_add(u64::from(next))?,

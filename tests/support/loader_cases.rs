@@ -104,6 +104,22 @@ impl Bench {
         told(&target.closure(self.name(program).as_bytes(), None).unwrap().unwrap())
     }
 
+    /// Starts a program for real, with `words` before its name; gives its status and what it and its loader say. `None`
+    /// when the root cannot be entered.
+    pub fn run(&self, program: &str, words: &[&str]) -> Option<(i32, String)> {
+        let mut all: Vec<String> = Vec::new();
+        if self.rooted {
+            all.extend([launcher(&self.root())?.display().to_string(), self.root().display().to_string()]);
+        }
+        all.extend(words.iter().map(|word| (*word).to_owned()));
+        all.push(self.name(program));
+        let mut command = Command::new(&all[0]);
+        let output = command.args(&all[1..]).env_clear().stdin(Stdio::null()).current_dir("/").output().unwrap();
+        let status = output.status.code().unwrap_or(-1);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (!self.rooted || status != 125).then_some((status, said))
+    }
+
     /// What the loader itself says when it is told to list instead of to start. `None` when the root cannot be entered.
     pub fn oracle(&self, program: &str, loader: Option<&str>) -> Option<Told> {
         let name = self.name(program);

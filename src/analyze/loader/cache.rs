@@ -149,6 +149,11 @@ impl LdCache {
         found.iter().filter(move |entry| entry.flags == flags || entry.flags == 1)
     }
 
+    /// All entries by name, the numbers of names without leading zeros; those of one name in file order.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &CacheEntry)> {
+        self.entries.iter().flat_map(|(name, entries)| entries.iter().map(move |entry| (name.as_slice(), entry)))
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -27,6 +27,7 @@ pub use closure::{
 pub use object::{Abi, Candidate, Dependency, Found, NeededVersion, Object, Shape};
 pub use parsed::ParsedObjects;
 pub use profile::{Libc, Profile};
+pub(in crate::analyze) use remembered::Windows;
 pub use search::Objects;
 pub use target::{Refusal, Target, path_file};
 pub use versions::{VersionProblem, check_versions};

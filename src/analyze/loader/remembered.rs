@@ -55,7 +55,7 @@ const WINDOW: usize = 16 << 10;
 const WINDOWS: usize = 4;
 
 /// A file of which the last windows are kept, since a loader's view is made of hundreds of small reads.
-pub(super) struct Windows<'a> {
+pub(in crate::analyze) struct Windows<'a> {
     file: &'a dyn Bytes,
     kept: Mutex<Vec<(u64, Vec<u8>)>>,
 }
