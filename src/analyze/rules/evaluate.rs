@@ -1,6 +1,7 @@
 //! From members to wants.
 
 use std::collections::BTreeSet;
+use std::mem::{Discriminant, discriminant};
 
 use super::compile::{Kind, Need, Rule};
 use super::condition::{Condition, Hit};
@@ -170,28 +171,31 @@ fn expand(need: &Need, bindings: &Bindings) -> Vec<Want> {
     }
 }
 
-/// The paths that rules which are no fallback speak of.
+/// What the rules that are no fallback speak of.
 struct Said<'a> {
     names: BTreeSet<&'a [u8]>,
+    /// Whatever the places: coracle makes each once.
+    generated: Vec<Discriminant<Generated>>,
 }
 
 impl<'a> Said<'a> {
     fn of(sure: &'a BTreeSet<Wanted>) -> Self {
-        let mut names: BTreeSet<&[u8]> = BTreeSet::new();
+        let mut said = Self { names: BTreeSet::new(), generated: Vec::new() };
         for wanted in sure {
-            names.extend(wanted.want.names().iter().map(Vec::as_slice));
-            match wanted.want {
-                Want::Generated(Generated::Passwd) => names.extend([&b"/etc/passwd"[..], b"/etc/group"]),
-                Want::Generated(Generated::Nsswitch) => names.extend([&b"/etc/nsswitch.conf"[..]]),
-                _ => {}
+            said.names.extend(wanted.want.names().iter().map(Vec::as_slice));
+            if let Want::Generated(made) = &wanted.want {
+                said.names.extend(made.fixed_paths());
+                said.generated.push(discriminant(made));
             }
         }
-        Self { names }
+        said
     }
 
     /// Whether each of the want's names is spoken of.
     fn already(&self, want: &Want) -> bool {
-        let names = want.names();
-        !names.is_empty() && names.iter().all(|name| self.names.contains(name.as_slice()))
+        match want {
+            Want::Generated(made) => self.generated.contains(&discriminant(made)),
+            _ => want.names().iter().all(|name| self.names.contains(name.as_slice())),
+        }
     }
 }

@@ -57,12 +57,12 @@ impl Template {
     }
 
     /// The variables in it.
-    pub fn variables(&self) -> BTreeSet<&str> {
-        let name = |part| match part {
-            &Part::Variable(ref name, _) => Some(name.as_str()),
+    pub fn variables<'a>(&'a self) -> BTreeSet<&'a str> {
+        let variable = |part: &'a Part| match part {
+            Part::Variable(name, _) => Some(name.as_str()),
             Part::Text(_) => None,
         };
-        self.0.iter().filter_map(name).collect()
+        self.0.iter().filter_map(variable).collect()
     }
 
     /// The text for every choice of values, in their order; none where a variable has no value.

@@ -35,7 +35,8 @@ pub enum Want {
     AnyOf(Vec<Vec<u8>>),
     /// All of these files that exist; at least one must.
     AllOf(Vec<Vec<u8>>),
-    /// The first of these that is a directory, with all below it; links inside stay links.
+    /// The first of these that is a directory, with all below it. Links inside stay links, and what they lead to is needed
+    /// too, also outside of the directory; so are the libraries that ELF files in it need.
     Tree {
         /// Candidates.
         paths: Vec<Vec<u8>>,
@@ -104,6 +105,16 @@ impl Want {
 }
 
 impl Generated {
+    /// The paths that it has wherever the program looks.
+    #[must_use]
+    pub const fn fixed_paths(&self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Nsswitch => &[b"/etc/nsswitch.conf"],
+            Self::Passwd => &[b"/etc/passwd", b"/etc/group"],
+            Self::CaBundle { .. } | Self::Zoneinfo { .. } | Self::Locale { .. } | Self::Gconv { .. } => &[],
+        }
+    }
+
     /// The places where the program looks for it; empty where they are fixed.
     #[must_use]
     pub fn paths(&self) -> &[Vec<u8>] {
