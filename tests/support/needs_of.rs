@@ -25,6 +25,9 @@ pub enum Cover {
     AtRunTime,
 }
 
+/// Path, SONAME and traits.
+type Object = (Vec<u8>, Option<Vec<u8>>, Rc<Traits>);
+
 /// A directory with all below it.
 #[derive(Debug)]
 struct Tree {
@@ -158,7 +161,7 @@ impl<'a> NeedsOf<'a> {
             self.interpreter.clone_from(&interpreter);
         }
         let closure = self.shared.target.closure(path, self.interpreter.as_deref()).unwrap().ok();
-        let members: Vec<(Vec<u8>, Option<Vec<u8>>, Rc<Traits>)> = match &closure {
+        let members: Vec<Object> = match &closure {
             Some(closure) => closure.loaded.iter().map(|l| self.member(&l.path, l.object.soname.clone())).collect(),
             None => vec![self.member(path, None)],
         };
@@ -190,7 +193,7 @@ impl<'a> NeedsOf<'a> {
         }
     }
 
-    fn member(&self, path: &[u8], soname: Option<Vec<u8>>) -> (Vec<u8>, Option<Vec<u8>>, Rc<Traits>) {
+    fn member(&self, path: &[u8], soname: Option<Vec<u8>>) -> Object {
         (path.to_vec(), soname, self.shared.traits(&self.real(path).unwrap()))
     }
 
