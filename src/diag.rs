@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -27,7 +27,7 @@ impl fmt::Display for Severity {
 }
 
 /// A stable code: a letter for the area and three digits. Codes are never reused. All of them stand in `docs/diagnostics.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Code(pub &'static str);
 
@@ -38,7 +38,7 @@ impl fmt::Display for Code {
 }
 
 /// One piece of evidence: what was looked at and what stood there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Where, for example `PT_INTERP`, `DT_NEEDED`, `string at 0x41f0`, `flag --add`.
     pub source: String,
@@ -54,7 +54,7 @@ impl Evidence {
 }
 
 /// A finding with its evidence and the next step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Diagnostic {
     /// Stable code.
     pub code: Code,

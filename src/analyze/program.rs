@@ -10,7 +10,7 @@ use super::platform::Judged;
 use super::{Confidence, Level, Reason, Requirement, Subject, codes, platform, refuse};
 
 /// Everything that is known about one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Analysis {
     /// The file as the user named it.
     pub name: String,
@@ -55,7 +55,7 @@ impl Analysis {
 }
 
 /// A program of which an image can be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Program {
     /// The file as the user named it.
     pub name: String,

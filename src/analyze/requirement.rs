@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::diag::Evidence;
 
 /// How much the program needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// It does not start or does not do its job without.
@@ -17,7 +17,7 @@ pub enum Level {
 }
 
 /// How the need is known, the surest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// A rule of the loader or kernel demands it.
@@ -47,7 +47,7 @@ impl Confidence {
 }
 
 /// Why something is needed: a rule, who needs it, and the evidence.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 pub struct Reason {
     /// Stable name of the rule, for example `entrypoint`, `parent-directory`, `user:add`.
     pub rule: String,
@@ -67,7 +67,7 @@ impl Reason {
 }
 
 /// What is needed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "value")]
 pub enum Subject {
     /// The program itself.
@@ -118,7 +118,7 @@ impl Subject {
 }
 
 /// What became of a need.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "detail")]
 pub enum Outcome {
     /// It is in the image.
@@ -148,7 +148,7 @@ impl Outcome {
 }
 
 /// One thing the program needs at run time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 pub struct Requirement {
     /// What.
     pub subject: Subject,

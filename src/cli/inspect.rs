@@ -3,38 +3,65 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::args::{Common, Format, Network};
+use super::args::{Common, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::human_bytes;
 use super::settings::Variables;
-use super::{blame, place, what, work};
-use crate::analyze::Analysis;
+use super::{blame, place, request, screen, what, work};
 use crate::diag::{escape, printable};
 use crate::oci::Platform;
-use crate::pipeline::{self, Seen, SeenImage, SeenPath, programs};
+use crate::pipeline::inspect::{
+    Graph, ImageReport, Inspected, Inspection, LayerReport, OneImageReport, PathReport, ProgramReport,
+};
+use crate::pipeline::{self, Seen, SeenImage, SeenPath};
+
+/// The code of the finding that lists the flags for needs which are not included.
+const OFFERED: &str = "N009";
+
+/// How what was seen is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document, described by docs/inspect.schema.json.
+    Json,
+    /// The graph of a program's objects and needs, for mermaid.
+    Mermaid,
+    /// The same for graphviz.
+    Dot,
+}
 
 /// Arguments of `coracle inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     coracle inspect ./hello\n  \
+    coracle inspect root:/usr/bin/curl --root ./debian --all\n  \
+    coracle inspect ./hello --format dot | dot -Tsvg > hello.svg\n  \
     coracle inspect oci:coracle-out/hello --files\n  \
     coracle inspect ghcr.io/acme/hello:v1 --format json")]
 pub struct Args {
-    /// A program or an image
+    /// A program, `root:PATH` for one that lies in the root, or an image
     #[arg(value_name = "WHAT")]
     pub what: String,
     /// List every path of an image's layers
     #[arg(long)]
     pub files: bool,
+    /// Show every need of a program in full: all libraries, and what a string alone hints at
+    #[arg(long)]
+    pub all: bool,
     /// Look at this platform of an index [default: all of them]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<Platform>,
     /// How the result is written to stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    pub needs: Needs,
     #[command(flatten)]
     pub network: Network,
     #[command(flatten)]
@@ -43,12 +70,16 @@ pub struct Args {
 
 /// Shows a program or an image.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    if what::is_path(&args.what) {
-        return program(Path::new(&args.what), args.format, output);
+    if what::is_program(&args.what) {
+        return program(args, output);
     }
     let location = place::source(&args.what)?;
+    if matches!(args.format, Format::Mermaid | Format::Dot) {
+        let failure = Failure::input(format!("`{}` is an image, which has no graph of needs", args.what));
+        return Err(failure.hint("name the program that it is made of, or write `--format json`"));
+    }
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
-    let (text, json) = work::run(&args.common, variables, async |observer| {
+    let (text, report) = work::run(&args.common, variables, async |observer| {
         let seen = pipeline::look(&location, args.platform.as_ref(), &environment, &observer).await;
         let seen = seen.map_err(|error| blame::of_pipeline(&error))?;
         let mut texts = vec![head(&seen)];
@@ -62,38 +93,56 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
                 }
             }
             texts.push(image_text(image, &layers));
-            images.push(image_json(image, args.files.then_some(&layers)));
+            images.push(image_report(image, args.files.then_some(&layers)));
         }
-        let json = json!({
-            "location": seen.store.location(),
-            "digest": seen.root.digest(),
-            "mediaType": seen.root.media_type(),
-            "images": images,
-        });
-        Ok((texts.join("\n"), json))
+        let report = ImageReport {
+            location: seen.store.location(),
+            digest: seen.root.digest().clone(),
+            media_type: seen.root.media_type().to_owned(),
+            images,
+        };
+        Ok((texts.join("\n"), report))
     })?;
     match args.format {
-        Format::Text => output.data(&text),
-        Format::Json => output.json(&json),
+        Format::Json => written(&Inspected::Image(report), output),
+        _ => output.data(&text),
     }
 }
 
-fn program(path: &Path, format: Format, output: &Output) -> Result<(), Failure> {
-    let analysis = programs::analyze(path).map_err(|error| match error {
+fn program(args: &Args, output: &Output) -> Result<(), Failure> {
+    let path = Path::new(&args.what);
+    let asked = request::program(path, &args.needs)?;
+    let found = pipeline::inspect::inspect(&asked).map_err(|error| match error {
         pipeline::Error::Directory(_) => Failure::input(format!("`{}` is a directory", path.display()))
             .hint(format!("name a program in it, or `oci:{}` if it is an OCI layout", path.display())),
         other => blame::of_pipeline(&other),
     })?;
-    match format {
-        Format::Text => output.data(&program_text(&analysis))?,
-        Format::Json => {
-            let value = serde_json::to_value(&analysis)
-                .map_err(|error| Failure::environment("cannot write JSON").caused_by(error.to_string()))?;
-            output.json(&value)?;
-        }
+    for inspection in &found {
+        one_program(args, inspection, output)?;
     }
-    output.findings(&analysis.diagnostics);
     Ok(())
+}
+
+fn one_program(args: &Args, inspection: &Inspection, output: &Output) -> Result<(), Failure> {
+    match args.format {
+        Format::Text => output.data(&screen::program(inspection, args.all))?,
+        Format::Json => written(&Inspected::Program(Box::new(ProgramReport::of(inspection))), output)?,
+        Format::Mermaid => output.data(&Graph::of(inspection, args.all).to_mermaid())?,
+        Format::Dot => output.data(&Graph::of(inspection, args.all).to_dot())?,
+    }
+    let mut findings = inspection.diagnostics();
+    if args.format == Format::Text {
+        // The screen has these flags, each beside its need.
+        findings.retain(|finding| finding.code.0 != OFFERED);
+    }
+    output.findings(&findings);
+    Ok(())
+}
+
+fn written(report: &Inspected, output: &Output) -> Result<(), Failure> {
+    let value = serde_json::to_value(report)
+        .map_err(|error| Failure::environment("cannot write JSON").caused_by(error.to_string()))?;
+    output.json(&value)
 }
 
 /// Lines of `name: value`, the values in a column.
@@ -113,43 +162,6 @@ impl Table {
             self.row(name, value);
         }
     }
-}
-
-fn program_text(analysis: &Analysis) -> String {
-    let mut table = Table::default();
-    table.row("file", &analysis.name);
-    table.row("size", human_bytes(analysis.size));
-    let Some(facts) = &analysis.facts else {
-        table.row("kind", &analysis.file_kind);
-        return table.0;
-    };
-    table.row("kind", format!("{} {} {} ELF, {}", facts.class, facts.endian, facts.machine, facts.linkage));
-    table.some("platform", analysis.platform.as_ref());
-    table.some("interpreter", facts.interpreter.as_ref());
-    for needed in facts.needed() {
-        table.row("needs", needed);
-    }
-    let toolchain = &facts.toolchain;
-    if let Some(language) = toolchain.language {
-        table.row("language", format!("{language:?} {}", toolchain.version.as_deref().unwrap_or_default()).trim_end());
-    }
-    table.some("libc", toolchain.libc.map(|libc| format!("{libc:?}").to_lowercase()));
-    if let Some(go) = &toolchain.go {
-        table.some("go main", go.path.as_ref());
-        table.row("go modules", go.dependencies.len());
-    }
-    table.some("build id", facts.notes.build_id.as_ref());
-    table.row("symbols", if facts.stripped { "stripped" } else { "present" });
-    table.row("debug data", if facts.debug_data { "present" } else { "none" });
-    let hardening = &facts.hardening;
-    let nx = match hardening.nx {
-        Some(true) => "no-execute stack",
-        Some(false) => "executable stack",
-        None => "stack by the kernel's default",
-    };
-    let pie = if hardening.pie { "position-independent" } else { "fixed address" };
-    table.row("hardening", format!("{pie}, {:?} relro, {nx}", hardening.relro).to_lowercase());
-    table.0
 }
 
 fn head(seen: &Seen) -> String {
@@ -208,29 +220,14 @@ fn path_text(path: &SeenPath) -> String {
     )
 }
 
-fn image_json(image: &SeenImage, layers: Option<&Vec<Vec<SeenPath>>>) -> Value {
+fn image_report(image: &SeenImage, layers: Option<&Vec<Vec<SeenPath>>>) -> OneImageReport {
     let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or(Value::Null);
-    let path = |path: &SeenPath| {
-        json!({
-            "path": escape(&path.entry.path),
-            "kind": pipeline::kind(path.entry.kind),
-            "mode": format!("{:04o}", path.entry.mode),
-            "uid": path.entry.uid,
-            "gid": path.entry.gid,
-            "size": path.entry.size,
-            "mtime": path.entry.mtime,
-            "digest": path.digest,
-            "target": (!path.entry.link.is_empty()).then(|| escape(&path.entry.link)),
-        })
-    };
-    let mut value = json!({
-        "platform": image.config.as_ref().map(|config| config.platform.to_string()),
-        "digest": image.raw.digest(),
-        "manifest": parse(image.raw.bytes()),
-        "config": parse(&image.config_bytes),
-    });
-    if let Some(layers) = layers {
-        value["layers"] = layers.iter().map(|paths| paths.iter().map(path).collect::<Value>()).collect();
+    let layer = |paths: &Vec<SeenPath>| LayerReport(paths.iter().map(PathReport::of).collect());
+    OneImageReport {
+        platform: image.config.as_ref().map(|config| config.platform.to_string()),
+        digest: image.raw.digest().clone(),
+        manifest: parse(image.raw.bytes()),
+        config: parse(&image.config_bytes),
+        layers: layers.map(|layers| layers.iter().map(layer).collect()),
     }
-    value
 }

@@ -21,6 +21,7 @@ mod push;
 mod report;
 mod request;
 mod run;
+mod screen;
 mod serve;
 mod settings;
 mod usage;
@@ -71,11 +72,14 @@ pub enum Command {
     ///
     /// Nothing is written. Each path of the image stands on a line with its mode, owner, size and the reason it is there.
     Plan(Box<plan::Args>),
-    /// Show what a program or an image says about itself
+    /// Show a program with everything it needs, or what an image says about itself
     ///
-    /// WHAT is a program's path, `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or the reference of an image in a registry. A path that
-    /// exists is taken as a program; everything else as an image.
-    Inspect(inspect::Args),
+    /// WHAT is a program's path, `root:PATH` for a program of the root, `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or the reference
+    /// of an image in a registry. A path that exists is taken as a program; everything else as an image.
+    ///
+    /// Each need of a program stands on a line: how it is known, how much it is needed (req, rec, opt), what, why, and for
+    /// what `build` does not include by itself the flag that includes it. Nothing is written, and nothing is executed.
+    Inspect(Box<inspect::Args>),
     /// Say why two images, or the images of two programs, have different digests
     ///
     /// A and B are programs' paths (their plans are compared), `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or references. Exit code

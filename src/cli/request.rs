@@ -58,6 +58,15 @@ pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables
     Ok(Asked { request, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
 }
 
+/// A request for one program with what the flags say about its needs; no file is read.
+///
+/// # Errors
+/// A failure that names the flag.
+pub fn program(path: &Path, needs: &Needs) -> Result<Request, Failure> {
+    let (programs, roots) = (vec![named(path)], roots(needs)?);
+    Ok(Request { programs, roots, choice: needs.choice()?, ..Request::default() })
+}
+
 impl Asked {
     /// Where the image goes: names and outputs of the flags take the place of the file's.
     ///

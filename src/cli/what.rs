@@ -11,3 +11,8 @@ pub fn is_path(text: &str) -> bool {
     let prefixed = PREFIXES.iter().any(|prefix| text.starts_with(prefix));
     !prefixed && (text.starts_with(['.', '/']) || Path::new(text).exists())
 }
+
+/// Whether a text names a program: a path of this machine, or `root:` and a path of the root.
+pub fn is_program(text: &str) -> bool {
+    text.starts_with("root:/") || is_path(text)
+}

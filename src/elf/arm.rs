@@ -16,7 +16,7 @@ const TAG_CPU_ARCH: u64 = 6;
 const TAG_VFP_ARGS: u64 = 28;
 
 /// How floating-point arguments are passed, from `e_flags`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FloatAbi {
     /// In integer registers.
@@ -26,7 +26,7 @@ pub enum FloatAbi {
 }
 
 /// What is known of 32-bit ARM code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct ArmFacts {
     /// `Tag_CPU_arch` as the number in the file.
     pub cpu_arch: Option<u64>,

@@ -17,7 +17,7 @@ const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 
 /// An entry that makes the loader load something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
 pub enum Load {
     /// `DT_NEEDED`.
@@ -29,7 +29,7 @@ pub enum Load {
 }
 
 /// What the dynamic section asks of the loader.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Dynamic {
     /// `DT_NEEDED`, in order.
     pub needed: Vec<Name>,

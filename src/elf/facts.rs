@@ -16,7 +16,7 @@ use super::{
 use crate::limits::MAX_ELF_NAME_BYTES;
 
 /// Facts of one ELF file, parsed from its bytes alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ElfFacts {
     /// Width of addresses.
     pub class: Class,
@@ -132,7 +132,7 @@ pub(super) fn linkage(kind: ObjectType, interpreter: bool, dynamic: Option<&Dyna
 }
 
 /// How a file is linked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Linkage {
     /// Runs by itself at a fixed address.

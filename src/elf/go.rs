@@ -16,7 +16,7 @@ const ALIGN: u64 = 16;
 const HEADER: usize = 32;
 
 /// What the Go linker wrote about a build.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct GoBuild {
     /// Version of the toolchain, for example `go1.26.8`.
     pub version: String,
@@ -31,7 +31,7 @@ pub struct GoBuild {
 }
 
 /// One module.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct GoModule {
     /// Module path.
     pub path: String,

@@ -7,7 +7,7 @@ use super::segments::Segments;
 use super::{Dynamic, Linkage};
 
 /// Protections of one program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Hardening {
     /// Whether the program can be loaded at any address.
     pub pie: bool,
@@ -22,7 +22,7 @@ pub struct Hardening {
 }
 
 /// How much of the relocated data becomes read-only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Relro {
     /// Nothing.

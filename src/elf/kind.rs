@@ -9,7 +9,7 @@ use super::{Bytes, Name};
 use crate::limits::FILE_KIND_BYTES;
 
 /// Kind of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 #[non_exhaustive]
 pub enum FileKind {

@@ -20,6 +20,7 @@ mod name;
 mod notes;
 mod outline;
 mod protection;
+mod schema;
 mod sections;
 mod segments;
 mod symbols;

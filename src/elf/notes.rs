@@ -10,7 +10,7 @@ use super::{Class, Machine, Name};
 use crate::limits::{MAX_NOTE_SEGMENT_BYTES, MAX_NOTES};
 
 /// What the notes of a file say.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Notes {
     /// `NT_GNU_BUILD_ID`, in hexadecimal.
     pub build_id: Option<String>,
@@ -27,7 +27,7 @@ pub struct Notes {
 }
 
 /// `NT_GNU_ABI_TAG`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct AbiTag {
     /// 0 Linux, 1 Hurd, 2 Solaris, 3 FreeBSD kernel.
     pub os: u32,
@@ -36,7 +36,7 @@ pub struct AbiTag {
 }
 
 /// Processor properties that the file declares (`.note.gnu.property`; System V ABI supplements of x86-64 and AArch64).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Properties {
     /// x86-64 instruction set level that is needed: 1 (baseline) to 4; `None` when nothing is said.
     pub x86_isa_needed: Option<u8>,

@@ -13,7 +13,7 @@ use crate::limits::{MAX_SECTIONS, MAX_SMALL_SECTION_BYTES};
 const NAME_WINDOW: usize = 32;
 
 /// Whether the section headers can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SectionTable {
     /// There is none.

@@ -26,7 +26,7 @@ const RUSTC: &str = "rustc version ";
 const ZIG: &str = "zig ";
 
 /// What made the file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Toolchain {
     /// Language, as far as the marks tell: the most specific one.
     pub language: Option<Language>,
@@ -45,7 +45,7 @@ pub struct Toolchain {
 }
 
 /// Language of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// Go.
@@ -57,7 +57,7 @@ pub enum Language {
 }
 
 /// C library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Libc {
     /// GNU C library.

@@ -13,7 +13,7 @@ const BASE: u16 = 1;
 const WEAK: u16 = 2;
 
 /// One version demanded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct NeededVersion {
     /// Name of the library as recorded at link time.
     pub library: Name,
@@ -27,7 +27,7 @@ pub struct NeededVersion {
 }
 
 /// Versions demanded and defined.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Versions {
     /// `DT_VERNEED`, in order.
     pub needed: Vec<NeededVersion>,

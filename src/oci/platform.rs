@@ -9,7 +9,7 @@ use super::Error;
 use super::digest::shorten;
 
 /// What an image runs on. Unknown members of a foreign platform object live on in the raw bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Platform {
     /// `GOARCH` value, for example `amd64`.
     pub architecture: String,

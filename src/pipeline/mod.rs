@@ -11,6 +11,7 @@ mod deliver;
 mod difference;
 mod environment;
 mod error;
+pub mod inspect;
 mod look;
 mod made;
 pub mod naming;

@@ -179,7 +179,7 @@ fn check(file: &ProgramFile, program: analyze::Program) -> Result<Found, Error> 
 }
 
 /// The name of a program in the image.
-fn own_name(file: &ProgramFile) -> Result<String, Error> {
+pub(super) fn own_name(file: &ProgramFile) -> Result<String, Error> {
     if let Some(name) = &file.name {
         return Ok(name.clone());
     }

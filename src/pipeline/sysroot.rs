@@ -113,23 +113,7 @@ pub(super) fn find(
     choice: &Choice,
     library_path: Option<&String>,
 ) -> Result<plan::Found, Error> {
-    let mut root = Arc::clone(&sysroot.root);
-    let mut programs = Vec::new();
-    if !sysroot.is_host && placed.iter().any(|placed| !placed.file.in_root) {
-        let mut overlay = Overlay::new(root);
-        for placed in placed {
-            programs.push(at(placed, place_in(placed, &mut overlay)?));
-        }
-        root = Arc::new(overlay);
-    } else {
-        for placed in placed {
-            let path = match &placed.real {
-                Some(real) => real.clone(),
-                None => real_path(&placed.file.path)?,
-            };
-            programs.push(at(placed, path));
-        }
-    }
+    let (root, programs) = stand(sysroot, placed)?;
     // Nothing of the root but its certificates would come into the image of a static program.
     let dynamic = programs.iter().any(|program| program.facts.interpreter.is_some());
     let (packages, findings) = match dynamic.then(|| Packages::read(&*root)).transpose()? {
@@ -154,6 +138,28 @@ pub(super) fn find(
         None => BTreeMap::new(),
     };
     Ok(plan::Found { root, needs, owners })
+}
+
+/// The root with the programs of this machine in it, and where each of them lies there.
+pub(super) fn stand(sysroot: &Sysroot, placed: &[Placed]) -> Result<(Arc<dyn Root>, Vec<ProgramAt>), Error> {
+    let mut root = Arc::clone(&sysroot.root);
+    let mut programs = Vec::new();
+    if !sysroot.is_host && placed.iter().any(|placed| !placed.file.in_root) {
+        let mut overlay = Overlay::new(root);
+        for placed in placed {
+            programs.push(at(placed, place_in(placed, &mut overlay)?));
+        }
+        root = Arc::new(overlay);
+    } else {
+        for placed in placed {
+            let path = match &placed.real {
+                Some(real) => real.clone(),
+                None => real_path(&placed.file.path)?,
+            };
+            programs.push(at(placed, path));
+        }
+    }
+    Ok((root, programs))
 }
 
 fn at(placed: &Placed, path: ImagePath) -> ProgramAt {
