@@ -286,7 +286,8 @@ pub const MAX_LOADER_BYTES: u64 = 16 << 20;
 /// desktop has some hundred KiB.
 pub const MAX_LOADER_CONFIG_BYTES: u64 = 64 << 20;
 
-/// Most paths tried for one closure; real programs need some hundred, hostile search paths multiply.
+/// Most paths tried and dependencies followed for one closure; real programs need some hundred, hostile search paths and
+/// libraries that all name each other multiply.
 pub const MAX_LOADER_ATTEMPTS: usize = 64 << 10;
 
 /// Most nodes of a root that are remembered at a time: more than all programs of a full desktop touch.

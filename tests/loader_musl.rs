@@ -183,3 +183,21 @@ fn the_path_file_replaces_the_defaults() {
     bench.file("etc/ld-musl-x86_64.path", b"");
     assert!(agree(&bench, "bin/prog").unwrap().missing.contains("libx.so"));
 }
+
+#[test]
+fn what_does_not_fit_its_buffer_is_not_tried() {
+    if !can_judge() {
+        return;
+    }
+    let bench = Bench::new("musl-gcc");
+    // A directory and a name have 512 bytes together, with a slash and the NUL.
+    let deep = vec!["d".repeat(200); 2].join("/");
+    for (len, found) in [(60, true), (200, false)] {
+        let directory = format!("{deep}/{}", "e".repeat(len));
+        bench.library(&format!("{directory}/liba.so"), &[]);
+        let rpath = format!("-Wl,-rpath,$ORIGIN/{directory}");
+        bench.program("prog", &[&format!("-L{directory}"), "-la", &rpath]);
+        let told = agree(&bench, "prog").unwrap();
+        assert_eq!(told.missing.is_empty(), found, "{told:?}");
+    }
+}

@@ -111,6 +111,7 @@ pub struct ElfMaker {
     interp: Option<String>,
     needed: Vec<String>,
     soname: Option<String>,
+    paths: Vec<(u64, String)>,
     notes: Vec<(String, u32, Vec<u8>)>,
     payload: Vec<u8>,
     sections: Vec<(String, u32, Vec<u8>)>,
@@ -127,6 +128,7 @@ impl ElfMaker {
             interp: None,
             needed: Vec::new(),
             soname: None,
+            paths: Vec::new(),
             notes: Vec::new(),
             payload: Vec::new(),
             sections: Vec::new(),
@@ -167,6 +169,13 @@ impl ElfMaker {
     /// `DT_SONAME`.
     pub fn soname(mut self, name: &str) -> Self {
         self.soname = Some(name.to_owned());
+        self
+    }
+
+    /// `DT_RPATH`; it counts where another name makes a dynamic section.
+    #[allow(dead_code)]
+    pub fn rpath(mut self, path: &str) -> Self {
+        self.paths.push((15, path.to_owned()));
         self
     }
 
@@ -308,7 +317,7 @@ impl ElfMaker {
         let mut table = vec![0];
         let mut offsets = Vec::new();
         let tagged = self.needed.iter().map(|name| (1, name)).chain(self.soname.iter().map(|name| (14, name)));
-        for (tag, name) in tagged {
+        for (tag, name) in tagged.chain(self.paths.iter().map(|(tag, path)| (*tag, path))) {
             offsets.push((tag, table.len() as u64));
             table.extend_from_slice(name.as_bytes());
             table.push(0);

@@ -1,11 +1,14 @@
 //! glibc's search (`_dl_map_object` in elf/dl-load.c).
 
+use std::sync::Arc;
+
 use super::closure::Attempt;
 use super::profile::trim_slash;
-use super::search::{Outcome, join};
+use super::search::{Opened, Outcome, join};
 use super::tokens::{Tokens, expand_glibc};
 use super::walk::{Hit, Walk};
 use super::{CacheEntry, Found, Libc};
+use crate::limits;
 use crate::rootfs::RootError;
 
 /// Looks for `name` on behalf of object `by`.
@@ -26,33 +29,31 @@ pub(super) fn search(
             Outcome::Next | Outcome::NextPath | Outcome::Fatal => Hit::None { undecidable: false },
         });
     }
-    let mut undecidable = false;
-    // The search path whose rest is skipped.
-    let mut skipped = None;
-    for stage in stages(walk, by) {
-        let (path, step, found) = match stage {
-            Stage::Undecidable => {
-                undecidable = true;
-                continue;
-            }
-            Stage::Directory { path, .. } if skipped == Some(path) => continue,
-            Stage::Directory { path, directory, found } => {
-                walk.step(attempts, || found.clone());
-                (Some(path), in_directory(walk, &directory, &name, attempts)?, found)
-            }
-            Stage::Cache => {
-                walk.step(attempts, || Found::Cache);
-                (None, in_cache(walk, by, &name, attempts)?, Found::Cache)
-            }
-        };
-        match step {
-            Outcome::Opened(opened) => return Ok(Hit::Fresh { opened, found, undecidable }),
-            Outcome::Fatal => break,
-            Outcome::NextPath => skipped = path,
-            Outcome::Next => {}
+    let mut search = Search { by, name: &name, attempts, undecidable: false };
+    for source in sources(walk, by) {
+        match look(walk, &mut search, source)? {
+            Step::Opened(opened, found) => return Ok(Hit::Fresh { opened, found, undecidable: search.undecidable }),
+            Step::Fatal => break,
+            Step::Next => {}
         }
     }
-    Ok(Hit::None { undecidable })
+    Ok(Hit::None { undecidable: search.undecidable })
+}
+
+/// A search for a name without slash.
+struct Search<'s> {
+    by: usize,
+    name: &'s [u8],
+    attempts: &'s mut Vec<Attempt>,
+    /// An element of a search path was met that depends on the processor.
+    undecidable: bool,
+}
+
+/// What became of one source.
+enum Step {
+    Opened(Opened, Found),
+    Fatal,
+    Next,
 }
 
 /// An object that is loaded already under this name: its path, a name it was asked by, or its SONAME, which becomes one
@@ -78,94 +79,123 @@ fn expand(walk: &Walk<'_>, index: usize, text: &[u8]) -> Option<Vec<u8>> {
     expand_glibc(text, &Tokens { origin: &origin, lib: walk.profile.lib_token.as_deref() })
 }
 
-/// Numbers of search paths; from [`RPATHS`] on those of the objects.
-const LIBRARY_PATH: usize = 0;
-const RUNPATH: usize = 1;
-const DEFAULT: usize = 2;
-const RPATHS: usize = 3;
-
-/// One step of the search.
-enum Stage {
-    /// One directory of a search path; `path` numbers the paths.
-    Directory {
-        path: usize,
-        directory: Vec<u8>,
-        found: Found,
-    },
+/// Where a search looks.
+enum Source {
+    /// The `DT_RPATH` of an object.
+    Rpath(usize),
+    LibraryPath,
+    /// The requester's `DT_RUNPATH`.
+    Runpath,
     Cache,
-    /// An element of a search path that depends on the processor.
-    Undecidable,
+    Default,
 }
 
-/// All steps for a name without slash, in order.
-fn stages(walk: &Walk<'_>, by: usize) -> Vec<Stage> {
+/// All sources for a name without slash, in order. Their directories are expanded one by one as the search comes to them:
+/// hostile search paths multiply.
+fn sources(walk: &Walk<'_>, by: usize) -> Vec<Source> {
     debug_assert_eq!(walk.profile.libc, Libc::Glibc);
-    let mut stages = Vec::new();
     let requester = &walk.loaded[by].object;
+    let mut sources = Vec::new();
     if requester.runpath.is_none() {
         // The requester's RPATH, then that of whoever loaded it, up to the program. An object with a RUNPATH on the
         // way loses its own RPATH only.
-        let mut chain = Vec::new();
-        let mut at = Some(by);
-        while let Some(index) = at {
-            chain.push(index);
-            at = walk.loaded[index].loader;
+        let mut last = by;
+        let mut chain = vec![by];
+        while let Some(loader) = walk.loaded[last].loader {
+            chain.push(loader);
+            last = loader;
         }
         if !chain.contains(&0) {
             chain.push(0);
         }
-        for index in chain {
-            let object = &walk.loaded[index].object;
-            let (None, Some(rpath)) = (&object.runpath, &object.rpath) else { continue };
-            for directory in search_path(walk, index, rpath) {
-                let Some(directory) = directory else {
-                    stages.push(Stage::Undecidable);
-                    continue;
-                };
-                let of = walk.loaded[index].resolved.path.clone();
-                let found = Found::Rpath { of, directory: directory.clone() };
-                stages.push(Stage::Directory { path: RPATHS + index, directory, found });
-            }
-        }
+        let counts = |index: &usize| {
+            let object = &walk.loaded[*index].object;
+            object.runpath.is_none() && object.rpath.is_some()
+        };
+        sources.extend(chain.into_iter().filter(counts).map(Source::Rpath));
     }
-    for directory in &walk.profile.library_path {
-        let found = Found::LibraryPath { directory: directory.clone() };
-        stages.push(Stage::Directory { path: LIBRARY_PATH, directory: directory.clone(), found });
+    sources.push(Source::LibraryPath);
+    if requester.runpath.is_some() {
+        sources.push(Source::Runpath);
     }
-    if let Some(runpath) = &requester.runpath {
-        for directory in search_path(walk, by, runpath) {
-            let Some(directory) = directory else {
-                stages.push(Stage::Undecidable);
-                continue;
-            };
-            let found = Found::Runpath { directory: directory.clone() };
-            stages.push(Stage::Directory { path: RUNPATH, directory, found });
-        }
-    }
-    stages.push(Stage::Cache);
+    sources.push(Source::Cache);
     if !requester.nodeflib {
-        for directory in &walk.profile.default_directories {
-            let found = Found::Default { directory: directory.clone() };
-            stages.push(Stage::Directory { path: DEFAULT, directory: directory.clone(), found });
+        sources.push(Source::Default);
+    }
+    sources
+}
+
+fn look(walk: &mut Walk<'_>, search: &mut Search<'_>, source: Source) -> Result<Step, RootError> {
+    let profile = Arc::clone(&walk.profile);
+    let lib = profile.lib_token.as_deref();
+    match source {
+        Source::Rpath(index) => {
+            let (object, origin) = (Arc::clone(&walk.loaded[index].object), walk.origin(index));
+            let of = walk.loaded[index].resolved.path.clone();
+            let found = |directory| Found::Rpath { of: of.clone(), directory };
+            let path = object.rpath.as_deref().unwrap_or_default();
+            in_path(walk, search, search_path(path, &Tokens { origin: &origin, lib }), found)
+        }
+        Source::Runpath => {
+            let (object, origin) = (Arc::clone(&walk.loaded[search.by].object), walk.origin(search.by));
+            let path = object.runpath.as_deref().unwrap_or_default();
+            let found = |directory| Found::Runpath { directory };
+            in_path(walk, search, search_path(path, &Tokens { origin: &origin, lib }), found)
+        }
+        Source::LibraryPath => {
+            let directories = profile.library_path.iter().cloned().map(Some);
+            in_path(walk, search, directories, |directory| Found::LibraryPath { directory })
+        }
+        Source::Default => {
+            let directories = profile.default_directories.iter().cloned().map(Some);
+            in_path(walk, search, directories, |directory| Found::Default { directory })
+        }
+        Source::Cache => {
+            walk.step(search.attempts, || Found::Cache);
+            Ok(match in_cache(walk, search.by, search.name, search.attempts)? {
+                Outcome::Opened(opened) => Step::Opened(opened, Found::Cache),
+                Outcome::Fatal => Step::Fatal,
+                Outcome::Next | Outcome::NextPath => Step::Next,
+            })
         }
     }
-    stages
+}
+
+/// Looks in the directories of one search path; `None` is one that depends on the processor.
+fn in_path(
+    walk: &mut Walk<'_>,
+    search: &mut Search<'_>,
+    directories: impl Iterator<Item = Option<Vec<u8>>>,
+    found: impl Fn(Vec<u8>) -> Found,
+) -> Result<Step, RootError> {
+    for directory in directories {
+        let Some(directory) = directory else {
+            search.undecidable = true;
+            continue;
+        };
+        // The system takes no path of that length: for the loader the directory is not there.
+        if directory.len() > limits::MAX_PATH_BYTES {
+            continue;
+        }
+        walk.step(search.attempts, || found(directory.clone()));
+        match in_directory(walk, &directory, search.name, search.attempts)? {
+            Outcome::Opened(opened) => return Ok(Step::Opened(opened, found(directory))),
+            Outcome::Fatal => return Ok(Step::Fatal),
+            Outcome::NextPath => break,
+            Outcome::Next => {}
+        }
+    }
+    Ok(Step::Next)
 }
 
 /// The directories of a colon-separated path after expansion; an empty path has none. An empty element is the working
 /// directory, which an image's `/` stands for; an element with a processor-dependent token is `None`.
-fn search_path(walk: &Walk<'_>, of: usize, path: &[u8]) -> Vec<Option<Vec<u8>>> {
-    let mut directories = Vec::new();
-    if path.is_empty() {
-        return directories;
-    }
-    for element in path.split(|b| *b == b':') {
-        directories.push(
-            expand(walk, of, element)
-                .map(|directory| if directory.is_empty() { b"/".to_vec() } else { trim_slash(&directory).to_vec() }),
-        );
-    }
-    directories
+fn search_path<'p>(path: &'p [u8], tokens: &'p Tokens<'p>) -> impl Iterator<Item = Option<Vec<u8>>> + 'p {
+    let directory = |directory: Vec<u8>| {
+        if directory.is_empty() { b"/".to_vec() } else { trim_slash(&directory).to_vec() }
+    };
+    let elements = path.split(|b| *b == b':').take(if path.is_empty() { 0 } else { usize::MAX });
+    elements.map(move |element| expand_glibc(element, tokens).map(directory))
 }
 
 /// A directory with its active glibc-hwcaps subdirectories before it; what is absent from those is not told.

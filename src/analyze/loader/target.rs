@@ -129,8 +129,14 @@ impl<'a> Target<'a> {
             return Ok(Err(Refusal::Static));
         };
         let shown = crate::diag::escape(&interpreter);
-        let Some(resolved) = resolve(&self.root, &interpreter)? else {
-            return Ok(Err(Refusal::InterpreterAbsent(shown)));
+        let resolved = match resolve(&self.root, &interpreter) {
+            Ok(Some(resolved)) => resolved,
+            Ok(None) => return Ok(Err(Refusal::InterpreterAbsent(shown))),
+            Err(RootError::TooManyLinks(_) | RootError::PathTooLong) => {
+                return Ok(Err(Refusal::InterpreterUnusable(shown)));
+            }
+            Err(error) if error.hides() => return Ok(Err(Refusal::InterpreterUnusable(shown))),
+            Err(error) => return Err(error),
         };
         let Ok(loader) = self.object(&resolved)? else { return Ok(Err(Refusal::InterpreterUnusable(shown))) };
         if loader.abi != object.abi {
@@ -203,12 +209,18 @@ impl<'a> Target<'a> {
         Ok(Profile::musl(self.optional(&path_file(interpreter))?.as_deref()))
     }
 
+    /// A file that the loader reads when it can: one that it cannot open is none for it.
     fn optional(&self, path: &[u8]) -> Result<Option<Vec<u8>>, RootError> {
-        match resolve(&self.root, path)? {
+        let read = resolve(&self.root, path).and_then(|resolved| match resolved {
             Some(Resolved { path, node: Node::File { .. }, .. }) => {
                 read_whole(&self.root, &path, limits::MAX_LOADER_CONFIG_BYTES).map(Some)
             }
             _ => Ok(None),
+        });
+        match read {
+            Err(error) if error.hides() => Ok(None),
+            Err(RootError::TooManyLinks(_) | RootError::PathTooLong | RootError::NotRegular(_)) => Ok(None),
+            other => other,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Dynamic string tokens (`ld.so(8)`, "Dynamic string tokens"): `$ORIGIN`, `$LIB`, `$PLATFORM`, also in braces.
 
+use crate::limits;
+
 /// What the tokens of one object stand for.
 pub struct Tokens<'a> {
     /// Directory of the object.
@@ -8,12 +10,16 @@ pub struct Tokens<'a> {
     pub lib: Option<&'a [u8]>,
 }
 
-/// Expands glibc's tokens. `None` when a token depends on the processor (`$PLATFORM`) and so cannot be decided here.
+/// Expands glibc's tokens. `None` when a token depends on the processor (`$PLATFORM`) and so cannot be decided here. What
+/// has grown longer than any path ends there: the system refuses it however it goes on.
 pub fn expand_glibc(text: &[u8], tokens: &Tokens<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.iter().position(|b| *b == b'$') {
         out.extend_from_slice(&rest[..at]);
+        if out.len() > limits::MAX_PATH_BYTES {
+            return Some(out);
+        }
         let after = &rest[at + 1..];
         match token(after) {
             Some((b"ORIGIN", used)) => {
@@ -53,7 +59,7 @@ fn token(text: &[u8]) -> Option<(&'static [u8], usize)> {
 }
 
 /// Expands musl's only token. `None` when another dollar is there: musl then drops the whole search path
-/// (`fixup_rpath`).
+/// (`fixup_rpath`). What has grown longer than any path ends there.
 pub fn expand_musl(text: &[u8], origin: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -61,7 +67,9 @@ pub fn expand_musl(text: &[u8], origin: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(&rest[..at]);
         let after = &rest[at + 1..];
         let tail = after.strip_prefix(b"ORIGIN".as_slice()).or_else(|| after.strip_prefix(b"{ORIGIN}".as_slice()))?;
-        out.extend_from_slice(origin);
+        if out.len() <= limits::MAX_PATH_BYTES {
+            out.extend_from_slice(origin);
+        }
         rest = tail;
     }
     out.extend_from_slice(rest);

@@ -1,5 +1,7 @@
 //! The symbol-version check that glibc makes before a program starts (`_dl_check_map_versions` in elf/dl-version.c).
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Closure, Libc};
 
 /// A version that the chosen library does not provide.
@@ -22,16 +24,24 @@ pub fn check_versions(closure: &Closure) -> Vec<VersionProblem> {
     if closure.libc == Libc::Musl {
         return problems;
     }
+    // Looked up once for each name: a hostile file demands tens of thousands of versions.
+    let mut libraries: HashMap<&[u8], Option<usize>> = HashMap::new();
+    let mut defined: HashMap<usize, HashSet<&[u8]>> = HashMap::new();
     for (by, loaded) in closure.loaded.iter().enumerate() {
         for need in loaded.object.needed_versions.iter().filter(|n| !n.weak) {
-            let library = closure.loaded.iter().position(|l| {
-                l.names.contains(&need.library) || l.object.soname.as_deref() == Some(need.library.as_slice())
+            let library = *libraries.entry(&need.library).or_insert_with(|| {
+                closure.loaded.iter().position(|l| {
+                    l.names.contains(&need.library) || l.object.soname.as_deref() == Some(need.library.as_slice())
+                })
             });
-            let provided = match library.map(|i| &closure.loaded[i].object.defined_versions) {
+            let provided = match library.map(|i| (i, &closure.loaded[i].object.defined_versions)) {
                 // Reported as a missing library already.
                 None => closure.missing.iter().any(|m| m.name == need.library),
-                Some(None) => true,
-                Some(Some(defined)) => defined.contains(&need.version),
+                Some((_, None)) => true,
+                Some((index, Some(versions))) => defined
+                    .entry(index)
+                    .or_insert_with(|| versions.iter().map(Vec::as_slice).collect())
+                    .contains(need.version.as_slice()),
             };
             if !provided {
                 problems.push(VersionProblem {

@@ -188,6 +188,7 @@ impl Walk<'_> {
                 if self.is_full() {
                     return Ok(());
                 }
+                self.opener.spend();
                 self.follow(at, dependency)?;
             }
         }
