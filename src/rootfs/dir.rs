@@ -76,8 +76,11 @@ impl DirRoot {
 
     fn open_file(&self, path: &ImagePath) -> Result<File, RootError> {
         // Non-blocking, so that a FIFO put there meanwhile cannot hang the open.
-        let opened =
-            self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(|e| self.fail(path, e.into()))?;
+        let opened = self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(|e| match e {
+            // A socket, or a device without a driver (open(2)).
+            Errno::NXIO => RootError::NotRegular(path.clone()),
+            e => self.fail(path, e.into()),
+        })?;
         let file = File::from(opened);
         let metadata = file.metadata().map_err(|e| self.fail(path, e))?;
         if metadata.is_file() { Ok(file) } else { Err(RootError::NotRegular(path.clone())) }
