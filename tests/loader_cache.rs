@@ -9,11 +9,13 @@ mod peers;
 #[path = "support/loader_told.rs"]
 mod told;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cases::Bench;
-use coracle::analyze::loader::{Abi, CacheError, CacheLine, LdCache};
+use coracle::analyze::loader::{Abi, CacheError, CacheLine, Closure, Found, LdCache, Libc, Target};
+use coracle::oci::ImagePath;
+use coracle::rootfs::{DirRoot, Root};
 use peers::skipped;
 
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
@@ -238,4 +240,81 @@ fn the_other_byte_order() {
     let output = Command::new(ldconfig).args(["-p", "-C"]).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(cfg!(target_endian = "big") || said.contains("wrong endianness"), "{said}");
+}
+
+/// The emulator of a machine, by `e_machine`.
+fn emulator(abi: Abi) -> Option<PathBuf> {
+    peers::find(match (abi.machine, abi.big_endian) {
+        (183, false) => "qemu-aarch64-static",
+        (40, false) => "qemu-arm-static",
+        (21, false) => "qemu-ppc64le-static",
+        (243, false) => "qemu-riscv64-static",
+        (22, true) => "qemu-s390x-static",
+        _ => return None,
+    })
+}
+
+/// The first program of a root that needs more than libc, with its closure.
+fn program_with_libraries(target: &Target<'_>, root: &DirRoot) -> Option<Closure> {
+    let directory = ImagePath::parse("usr/bin").unwrap();
+    for name in root.read_dir(&directory).ok()? {
+        let path = [b"/usr/bin/", name.as_slice()].concat();
+        if let Ok(Ok(closure)) = target.closure(&path, None)
+            && closure.libc == Libc::Glibc
+            && closure.missing.is_empty()
+            && closure.loaded.len() > 4
+        {
+            return Some(closure);
+        }
+    }
+    None
+}
+
+#[test]
+fn foreign_loaders_find_libraries_through_it() {
+    let Some(roots) = std::env::var_os("CORACLE_FOREIGN_ROOTS") else {
+        return skipped("CORACLE_FOREIGN_ROOTS names no roots (scripts/foreign-root.sh makes some)");
+    };
+    let mut judged = 0;
+    for place in std::env::split_paths(&roots) {
+        let root = DirRoot::open(&place).unwrap();
+        let target = Target::new(&root);
+        let Some(closure) = program_with_libraries(&target, &root) else {
+            skipped(&format!("{} has no program for glibc that needs libraries", place.display()));
+            continue;
+        };
+        let abi = closure.loaded[0].object.abi;
+        let Some(emulator) = emulator(abi) else {
+            skipped(&format!("no emulator for {}", place.display()));
+            continue;
+        };
+        let flags = closure.profile.cache_flags.unwrap();
+        let bench = Bench::rooted("cc", &[]);
+        let mut lines = Vec::new();
+        for loaded in &closure.loaded {
+            let from = place.join(loaded.resolved.path.to_string().trim_start_matches('/'));
+            let path = String::from_utf8(loaded.path.clone()).unwrap();
+            let name = path.rsplit('/').next().unwrap();
+            let own = matches!(loaded.found, Found::Program | Found::Interpreter) || name.starts_with("libc.so");
+            let to = if own { path.clone() } else { format!("/opt/odd/{name}") };
+            if !own {
+                lines.push(line(name, &to, None));
+            }
+            std::fs::copy(from, bench.at(&to)).unwrap();
+        }
+        std::fs::copy(emulator, bench.at("emulator")).unwrap();
+        let program = String::from_utf8(closure.loaded[0].path.clone()).unwrap();
+        let loader = String::from_utf8(closure.loaded[1].path.clone()).unwrap();
+        let words = ["/emulator", loader.as_str(), "--list"];
+        let Some((_, without)) = bench.run(&program, &words) else { return skipped("only root can enter a root") };
+        bench.file(CACHE, &LdCache::write(&lines, abi, flags).unwrap());
+        let (status, with) = bench.run(&program, &words).unwrap();
+        assert_eq!(status, 0, "{}: {with}", place.display());
+        for line in &lines {
+            let path = String::from_utf8(line.path.clone()).unwrap();
+            assert!(with.contains(&format!("=> {path} ")) && !without.contains(&path), "{}: {with}", place.display());
+        }
+        judged += 1;
+    }
+    assert!(judged > 0, "none of the roots could be judged");
 }

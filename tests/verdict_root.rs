@@ -186,6 +186,35 @@ fn a_walk_that_is_cut_off_is_told() {
     assert!(codes(&judgement).contains(&"L050"), "{:?}", codes(&judgement));
 }
 
+#[test]
+fn programs_that_start_are_not_refused() {
+    if !can_judge() {
+        return;
+    }
+    let root = DirRoot::open(Path::new("/")).unwrap();
+    let target = Target::new(&root);
+    let mut names: Vec<PathBuf> = std::fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let (mut judged, mut wrong) = (0, Vec::new());
+    for path in names.iter().step_by(7) {
+        let Some(name) = path.to_str() else { continue };
+        let Ok(Ok(closure)) = target.closure(name.as_bytes(), None) else { continue };
+        if closure.loaded[1].path != LOADER.as_bytes() {
+            continue;
+        }
+        // As `ldd` does; the kernel starts the program by its real path.
+        let output = Command::new(name).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+        let fine = output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("not found");
+        let judgement = verdict(&Question { program: name, root: &root, closure: &closure, level: 1 }).unwrap();
+        let refused = judgement.diagnostics.iter().any(|d| d.severity == coracle::diag::Severity::Error);
+        if fine == refused {
+            wrong.push(format!("{name}: {:?}", codes(&judgement)));
+        }
+        judged += 1;
+    }
+    assert!(judged > 20 && wrong.is_empty(), "{} of {judged}: {wrong:#?}", wrong.len());
+}
+
 /// What `readelf` says of a member.
 fn readelf(root: &Path, path: &ImagePath) -> String {
     let file: PathBuf = root.join(path.to_string().trim_start_matches('/'));
