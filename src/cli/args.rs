@@ -146,9 +146,10 @@ pub struct Image {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Needs")]
 pub struct Needs {
-    /// Look up libraries and data in this directory, for example an unpacked system [default: /]
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<String>,
+    /// Look up libraries and data here: a directory such as an unpacked system, or an image as `image:REF`, `oci:DIR` or
+    /// `archive:FILE` [default: /]
+    #[arg(long, value_name = "ROOT")]
+    pub root: Option<OsString>,
     /// Include a need that is not included by itself: a feature such as `certs`, `tzdata`, `shell` or
     /// `locale=de_DE.UTF-8`, or `file:PATH`, `lib:NAME`, `program:PATH`, `link:PATH=TARGET`; may be repeated
     #[arg(long, value_name = "NEED", value_delimiter = ',')]

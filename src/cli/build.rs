@@ -55,7 +55,8 @@ pub struct Args {
 
 /// Builds, delivers, and prints where the image is.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
+    let mut asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
+    request::open_roots(&mut asked.request, &args.needs, &args.network, &args.common, variables)?;
     let delivery = asked.delivery(&args.names, args.push, &args.output)?;
     report::keep_apart(args, &asked.request)?;
     let environment =

@@ -71,7 +71,7 @@ pub struct Args {
 /// Shows a program or an image.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
     if what::is_program(&args.what) {
-        return program(args, output);
+        return program(args, variables, output);
     }
     let location = place::source(&args.what)?;
     if matches!(args.format, Format::Mermaid | Format::Dot) {
@@ -109,9 +109,10 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     }
 }
 
-fn program(args: &Args, output: &Output) -> Result<(), Failure> {
+fn program(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
     let path = Path::new(&args.what);
-    let asked = request::program(path, &args.needs)?;
+    let mut asked = request::program(path, &args.needs)?;
+    request::open_roots(&mut asked, &args.needs, &args.network, &args.common, variables)?;
     let found = pipeline::inspect::inspect(&asked).map_err(|error| match error {
         pipeline::Error::Directory(_) => Failure::input(format!("`{}` is a directory", path.display()))
             .hint(format!("name a program in it, or `oci:{}` if it is an OCI layout", path.display())),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::args::{Format, Image, Needs};
+use super::args::{Common, Format, Image, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
@@ -26,6 +26,8 @@ pub struct Args {
     pub image: Image,
     #[command(flatten)]
     pub needs: Needs,
+    #[command(flatten)]
+    pub network: Network,
     /// How the plan is written to stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -36,7 +38,9 @@ pub struct Args {
 
 /// Prints the plans.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
+    let mut asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
+    let common = Common { quiet: args.quiet, ..Common::default() };
+    request::open_roots(&mut asked.request, &args.needs, &args.network, &common, variables)?;
     let planned = pipeline::plan(&asked.request).map_err(|error| blame::of_pipeline(&error))?;
     output.findings(&planned.diagnostics);
     let fail = |error: plan::Error| blame::of_plan(&error);

@@ -2,16 +2,13 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::args::{Image, Names, Needs};
+use super::args::{Common, Image, Names, Needs, Network};
 use super::failure::{Blame, Failure};
-use super::place;
 use super::settings::Variables;
+use super::{blame, place, work};
 use crate::config::{self, Settings};
-use crate::pipeline::sysroot::Sysroot;
-use crate::pipeline::{Delivery, ProgramFile, Request};
-use crate::rootfs::DirRoot;
+use crate::pipeline::{self, Delivery, ProgramFile, Request, RootSpec};
 
 /// Everything that a command line and its file ask for.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables
         programs: if named.is_empty() { programs(settings.programs) } else { named },
         name: image.name.clone().or(settings.name),
         platforms: if image.platform.is_empty() { settings.platforms } else { image.platform.clone() },
-        roots: roots(needs)?,
+        roots: Vec::new(),
         choice: needs.choice()?,
         adds,
         excludes,
@@ -63,8 +60,28 @@ pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables
 /// # Errors
 /// A failure that names the flag.
 pub fn program(path: &Path, needs: &Needs) -> Result<Request, Failure> {
-    let (programs, roots) = (vec![named(path)], roots(needs)?);
-    Ok(Request { programs, roots, choice: needs.choice()?, ..Request::default() })
+    Ok(Request { programs: vec![named(path)], choice: needs.choice()?, ..Request::default() })
+}
+
+/// Opens the root that the flags name: a directory, or an image for each platform that is built for.
+///
+/// # Errors
+/// A failure that names the root.
+pub fn open_roots(
+    request: &mut Request,
+    needs: &Needs,
+    network: &Network,
+    common: &Common,
+    variables: &Variables,
+) -> Result<(), Failure> {
+    let Some(text) = &needs.root else { return Ok(()) };
+    let spec = RootSpec::parse(text).map_err(|error| blame::of_pipeline(&error))?;
+    let network = matches!(spec, RootSpec::Image(_)).then_some(network);
+    let environment = variables.pipeline_environment(None, network, common)?;
+    request.roots = work::run(common, variables, async |observer| {
+        pipeline::open_roots(&spec, request, &environment, &observer).await.map_err(|error| blame::of_pipeline(&error))
+    })?;
+    Ok(())
 }
 
 impl Asked {
@@ -117,15 +134,6 @@ fn named(path: &Path) -> ProgramFile {
         Some(inside) => ProgramFile { in_root: true, ..ProgramFile::at(std::ffi::OsStr::from_bytes(inside)) },
         None => ProgramFile::at(path),
     }
-}
-
-/// The root that the flag names.
-fn roots(needs: &Needs) -> Result<Vec<Sysroot>, Failure> {
-    let Some(text) = &needs.root else { return Ok(Vec::new()) };
-    let path = Path::new(text);
-    let open = DirRoot::open(path).map_err(|error| Failure::of(Blame::Input, &error))?;
-    let is_host = path.canonicalize().is_ok_and(|real| real == Path::new("/"));
-    Ok(vec![Sysroot { root: Arc::new(open), is_host, platform: None }])
 }
 
 fn read(path: &Path) -> Result<Settings, Failure> {

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use look::{Seen, SeenImage, SeenPath, all_paths, look, paths};
 pub use outcome::{ImageSummary, Outcome, Place, Timing};
 pub use request::{Delivery, ProgramFile, Request};
-pub use root::{OpenRoot, RootImage, RootSpec};
+pub use root::{OpenRoot, RootImage, RootSpec, open_roots};
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::sysroot::Sysroot;
-use super::{Environment, Error, Seen, SeenImage, look};
+use super::{Environment, Error, Request, Seen, SeenImage, look};
 use crate::blob::Layer;
 use crate::image::{ImageRoot, RootLimits};
 use crate::observe::SharedObserver;
@@ -115,6 +115,37 @@ impl RootSpec {
             Self::Image(location) => image(location, shown, platform, environment, observer).await,
         }
     }
+}
+
+/// Opens the roots of a request: one for every platform that it is for. Of an index these are the platforms asked for, or
+/// else those of the programs of this machine.
+///
+/// # Errors
+/// As [`RootSpec::open`]; those of reading the programs.
+pub async fn open_roots(
+    spec: &RootSpec,
+    request: &Request,
+    environment: &Environment,
+    observer: &SharedObserver,
+) -> Result<Vec<Sysroot>, Error> {
+    let RootSpec::Image(_) = spec else {
+        return Ok(vec![spec.open(None, environment, observer).await?.into()]);
+    };
+    let mut platforms: Vec<Platform> = request.platforms.iter().map(Platform::normalized).collect();
+    if platforms.is_empty() {
+        for file in request.programs.iter().filter(|file| !file.in_root) {
+            let platform = super::programs::analyze(&file.path)?.platform.map(|platform| platform.normalized());
+            platforms.extend(platform.filter(|platform| !platforms.contains(platform)));
+        }
+    }
+    if platforms.is_empty() {
+        return Ok(vec![spec.open(None, environment, observer).await?.into()]);
+    }
+    let mut roots = Vec::new();
+    for platform in &platforms {
+        roots.push(spec.open(Some(platform), environment, observer).await?.into());
+    }
+    Ok(roots)
 }
 
 impl std::fmt::Display for RootSpec {

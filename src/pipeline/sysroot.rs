@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::{Error, ProgramFile, Request, owned};
 use crate::analyze;
-use crate::analyze::needs::{self, Choice, Needs, NeedsRequest, ProgramAt};
+use crate::analyze::needs::{self, Choice, Needs, NeedsRequest, ProgramAt, Selector};
 use crate::elf::ElfFacts;
 use crate::oci::{ImagePath, Platform};
 use crate::plan;
 use crate::rootfs::packages::Packages;
-use crate::rootfs::{DirRoot, HostFile, Overlay, Root, resolve};
+use crate::rootfs::{DirRoot, HostFile, Linked, Overlay, Root, resolve};
 
 /// A root that is open.
 #[derive(Clone)]
@@ -113,7 +113,7 @@ pub(super) fn find(
     choice: &Choice,
     library_path: Option<&String>,
 ) -> Result<plan::Found, Error> {
-    let (root, programs) = stand(sysroot, placed)?;
+    let (root, programs) = stand(sysroot, placed, choice)?;
     // Nothing of the root but its certificates would come into the image of a static program.
     let dynamic = programs.iter().any(|program| program.facts.interpreter.is_some());
     let (packages, findings) = match dynamic.then(|| Packages::read(&*root)).transpose()? {
@@ -126,6 +126,7 @@ pub(super) fn find(
         packages: packages.clone(),
         choice: choice.clone(),
         host: sysroot.is_host,
+        level: level(placed),
         library_path: library_path.cloned(),
     };
     let mut needs: Needs = needs::find(&request)?;
@@ -141,8 +142,12 @@ pub(super) fn find(
 }
 
 /// The root with the programs of this machine in it, and where each of them lies there.
-pub(super) fn stand(sysroot: &Sysroot, placed: &[Placed]) -> Result<(Arc<dyn Root>, Vec<ProgramAt>), Error> {
-    let mut root = Arc::clone(&sysroot.root);
+pub(super) fn stand(
+    sysroot: &Sysroot,
+    placed: &[Placed],
+    choice: &Choice,
+) -> Result<(Arc<dyn Root>, Vec<ProgramAt>), Error> {
+    let mut root = linked(&sysroot.root, choice)?;
     let mut programs = Vec::new();
     if !sysroot.is_host && placed.iter().any(|placed| !placed.file.in_root) {
         let mut overlay = Overlay::new(root);
@@ -160,6 +165,34 @@ pub(super) fn stand(sysroot: &Sysroot, placed: &[Placed]) -> Result<(Arc<dyn Roo
         }
     }
     Ok((root, programs))
+}
+
+/// The root with the links of `--with link:`; the parents of each are resolved, since they may be links themselves.
+fn linked(root: &Arc<dyn Root>, choice: &Choice) -> Result<Arc<dyn Root>, Error> {
+    let mut links = BTreeMap::new();
+    for selector in &choice.with {
+        let Selector::Link { link, target } = selector else { continue };
+        let path = in_root(Path::new(link))?;
+        let parent = path.parent().unwrap_or_else(ImagePath::root);
+        let directory = resolve(&**root, parent.as_bytes())?.ok_or_else(|| Error::Absent(parent.to_string().into()))?;
+        let at = directory.path.join(path.file_name()).map_err(|_| Error::Absent(link.into()))?;
+        links.insert(at, target.clone().into_bytes());
+    }
+    if links.is_empty() {
+        return Ok(Arc::clone(root));
+    }
+    Ok(Arc::new(Linked::new(Arc::clone(root), links)))
+}
+
+/// The x86-64 level that the platform of an image names.
+fn level(placed: &[Placed]) -> u8 {
+    let variant = placed.first().and_then(|placed| placed.program.platform.variant.as_deref());
+    match variant {
+        Some("v2") => 2,
+        Some("v3") => 3,
+        Some("v4") => 4,
+        _ => 1,
+    }
 }
 
 fn at(placed: &Placed, path: ImagePath) -> ProgramAt {

@@ -1,16 +1,9 @@
 //! Findings about needs.
 
-use super::live::Live;
-use super::{Choice, Outcome, ProgramAt, Requirement, Selector, features};
-use crate::analyze::loader::Refusal;
+use super::{Choice, Outcome, Requirement, Selector, features};
 use crate::analyze::{Confidence, Level};
 use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
-use crate::rootfs::Root;
 
-/// The interpreter of a program is not in the root, or cannot be used.
-const INTERPRETER: Code = Code("N001");
-/// A library that the loader needs is not in the root.
-const LIBRARY: Code = Code("N002");
 /// A required need is not in the root.
 const MISSING: Code = Code("N004");
 /// A required need was left out.
@@ -28,26 +21,6 @@ const UNLOADABLE: Code = Code("N010");
 
 /// Most lines about what is not included.
 const SHOWN: usize = 20;
-
-pub(super) fn refused(program: &ProgramAt, refusal: &Refusal) -> Diagnostic {
-    let advice = crate::analyze::static_advice(&program.facts);
-    let finding = Diagnostic::new(INTERPRETER, Severity::Error, program.name.as_str(), refusal.to_string());
-    finding.with_hint(format!("name a root of the program's own system with `--root DIR`; or {advice}"))
-}
-
-/// What is missing in a closure.
-pub(super) fn of_closure(_root: &dyn Root, live: &Live) -> Vec<Diagnostic> {
-    let Some(closure) = &live.closure else { return Vec::new() };
-    let mut out = Vec::new();
-    for missing in closure.missing.iter().filter(|missing| !missing.optional) {
-        let by = escape(&closure.loaded[missing.by].path);
-        let message = format!("the library `{}` is not in the root", escape(&missing.name));
-        let tried = missing.attempts.iter().map(|a| Evidence::new("tried", escape(&a.path)));
-        let finding = Diagnostic::new(LIBRARY, Severity::Error, live.program.name.as_str(), message);
-        out.push(finding.with_evidence([Evidence::new("needed by", by)]).with_evidence(tried));
-    }
-    out
-}
 
 /// Required needs that are not met, and all that is offered.
 pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> Vec<Diagnostic> {

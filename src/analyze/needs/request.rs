@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Choice, ImageFile, Requirement};
 use crate::analyze::loader::Closure;
+use crate::analyze::verdict::Remedy;
 use crate::diag::Diagnostic;
 use crate::elf::ElfFacts;
 use crate::oci::ImagePath;
@@ -24,6 +25,8 @@ pub struct NeedsRequest {
     pub packages: Option<Arc<Packages>>,
     /// Whether the root is the machine's own `/`, whose local state is not copied.
     pub host: bool,
+    /// The x86-64 level of the image's platform: 1 where it has no variant.
+    pub level: u8,
     /// `LD_LIBRARY_PATH` of the image's environment.
     pub library_path: Option<String>,
 }
@@ -71,6 +74,8 @@ pub struct Needs {
     pub accounts: Option<crate::analyze::Reason>,
     /// The programs of the request, then those that they execute.
     pub processes: Vec<Process>,
+    /// What would mend some of the findings.
+    pub remedies: Vec<Remedy>,
     /// Findings.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
+use crate::analyze::verdict::{self, Judgement, Question};
 use crate::diag::escape;
 use crate::elf::{ElfFacts, Linkage};
 use crate::limits;
@@ -106,16 +107,40 @@ impl<'a> Walk<'a> {
             match self.target.closure(&placed::slashed(&program.path), None)? {
                 Ok(closure) => live.closure = Some(closure),
                 Err(refusal) => {
-                    self.needs.diagnostics.push(findings::refused(program, &refusal));
+                    let path = placed::slashed(&program.path);
+                    let judged = verdict::refusal(&program.name, self.root(), &path, &refusal)?;
+                    self.judged(judged);
                     return Ok(());
                 }
             }
         }
         live.startup = live.closure.as_ref().map_or(0, |closure| closure.loaded.len());
-        let verdict = findings::of_closure(self.root(), &live);
-        self.needs.diagnostics.extend(verdict);
+        if let Some(closure) = &live.closure {
+            let (program, root, level) = (live.program.name.as_str(), self.root(), self.request.level);
+            let judged = verdict::verdict(&Question { program, root, closure, level })?;
+            let configuration = match self.live.iter().any(|live| live.closure.is_some()) {
+                true => Judgement::default(),
+                false => verdict::configuration(root, &closure.profile, closure.loaded[0].object.abi)?,
+            };
+            self.judged(judged);
+            self.judged(configuration);
+        }
         self.live.push(live);
         self.place(self.live.len() - 1)
+    }
+
+    /// Takes over what was judged; the same is told once.
+    fn judged(&mut self, judgement: Judgement) {
+        for diagnostic in judgement.diagnostics {
+            if !self.needs.diagnostics.contains(&diagnostic) {
+                self.needs.diagnostics.push(diagnostic);
+            }
+        }
+        for remedy in judgement.remedies {
+            if !self.needs.remedies.contains(&remedy) {
+                self.needs.remedies.push(remedy);
+            }
+        }
     }
 
     /// Places the objects of a process that have no place yet, and tells them as requirements.
