@@ -7,12 +7,16 @@ use std::path::Path;
 
 #[path = "../fuzz/fuzz_targets/apk.rs"]
 mod apk;
+#[path = "../fuzz/fuzz_targets/dlopen_notes.rs"]
+mod dlopen_notes;
 #[path = "../fuzz/fuzz_targets/dpkg.rs"]
 mod dpkg;
 #[path = "../fuzz/fuzz_targets/elf.rs"]
 mod elf;
 #[path = "../fuzz/fuzz_targets/elf_loader.rs"]
 mod elf_loader;
+#[path = "../fuzz/fuzz_targets/elf_symbols.rs"]
+mod elf_symbols;
 #[path = "../fuzz/fuzz_targets/image_root.rs"]
 mod image_root;
 #[path = "../fuzz/fuzz_targets/ldcache.rs"]
@@ -25,6 +29,8 @@ mod manifest;
 mod reference;
 #[path = "../fuzz/fuzz_targets/tar.rs"]
 mod tar;
+#[path = "../fuzz/fuzz_targets/traits.rs"]
+mod traits;
 
 /// Name of a target and its function.
 type Target = (&'static str, fn(&[u8]));
@@ -32,14 +38,17 @@ type Target = (&'static str, fn(&[u8]));
 const TARGETS: &[Target] = &[
     ("apk", apk::run),
     ("dpkg", dpkg::run),
+    ("dlopen_notes", dlopen_notes::run),
     ("elf", elf::run),
     ("elf_loader", elf_loader::run),
+    ("elf_symbols", elf_symbols::run),
     ("image_root", image_root::run),
     ("ldcache", ldcache::run),
     ("ldconf", ldconf::run),
     ("manifest", manifest::run),
     ("reference", reference::run),
     ("tar", tar::run),
+    ("traits", traits::run),
 ];
 
 fn names(dir: &str) -> Vec<String> {

@@ -3,8 +3,12 @@
 #[path = "support/elf.rs"]
 mod maker;
 
+use std::borrow::Cow;
+use std::cell::Cell;
+
 use coracle::analyze::traits::{Capture, Needles, Traits};
-use coracle::elf::{Language, Libc, Priority};
+use coracle::elf::{Bytes, Language, Libc, Priority};
+use coracle::limits;
 use maker::{ElfMaker, Machine};
 
 /// Type of the notes of declared run-time loads.
@@ -101,4 +105,137 @@ fn marks_of_toolchains() {
     let library = ElfMaker::new(Machine::Arm64).object_type(3).soname("libx.so").payload(b"No error information\0");
     assert_eq!(Traits::read(&library.build(), &none).static_libc, None);
     assert_eq!(Traits::read(&&b"no ELF file"[..], &none), Traits::default());
+}
+
+/// A payload with strings of every kind at many places, and what stands at which.
+fn mixed(size: usize) -> Vec<u8> {
+    let parts: [&[u8]; 9] = [
+        b"OPENSSLDIR: \"/usr/lib/ssl\"",
+        b"\0/etc/ssl/certs/ca.crt\0",
+        b"\0libnss_files.so.2\0",
+        b"SHELL=/bin/sh\0",
+        b"prefix=/opt/x\0",
+        b"\xff\xfe/\x80.so\0",
+        b"called `Option::unwrap()` on a `None` value",
+        b"aaaaaaaaaaaaaaaa",
+        b"\0x.so.1\0/a/b\0",
+    ];
+    let mut out = Vec::new();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    while out.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let choice = usize::try_from(state % 64).unwrap();
+        out.extend_from_slice(parts.get(choice).copied().unwrap_or(&state.to_le_bytes()));
+    }
+    out
+}
+
+/// What is found does not depend on where windows end, and literals are where a plain search finds them.
+#[test]
+fn borders_of_windows() {
+    let literals =
+        ["/etc/ssl/certs", "/etc/ssl/certs/ca.crt", "ssl", "aaaaaaa", "aa", "libnss_", "Option::unwrap", "absent"];
+    let captures = [("OPENSSLDIR: \"", Some(b'"')), ("prefix=", None), ("SHELL", None), ("=", Some(b'/'))];
+    // With and without strings of less than 7 and of less than 4 bytes, which are searched otherwise.
+    for (least, step) in [(0, 1), (4, 1), (7, 1), (7, 2)] {
+        let chosen = |text: &&str| text.len() >= least;
+        let literals: Vec<&str> = literals.iter().copied().filter(chosen).step_by(step).collect();
+        let captures: Vec<(&str, Option<u8>)> = captures.iter().copied().filter(|c| c.0.len() >= least).collect();
+        let needles = needles(&literals, &captures);
+        for machine in [Machine::Amd64, Machine::Mips] {
+            let bytes = ElfMaker::new(machine).payload(&mixed(6000)).build();
+            let want = Traits::read(&bytes, &needles);
+            for window in [1, 2, 3, 5, 64, 255, 256, 257, 1000, 4096] {
+                assert_eq!(Traits::read_in_windows(&bytes, &needles, window), want, "{window}");
+            }
+            for (index, literal) in literals.iter().enumerate() {
+                let at = memchr::memmem::find(&bytes, literal.as_bytes()).map(|at| at as u64);
+                assert_eq!(want.literals.get(&index).copied(), at, "{literal}");
+            }
+            assert!(want.paths.len() >= 3 && want.libraries.len() == 2 && want.complete, "{want:?}");
+        }
+    }
+}
+
+#[test]
+fn a_border_of_the_usual_window() {
+    let needles = needles(&["/etc/ssl/certs/ca.crt"], &[("OPENSSLDIR: \"", Some(b'"'))]);
+    let strings = b"\0/etc/ssl/certs/ca.crt\0OPENSSLDIR: \"/usr/lib/ssl\"\0libnss_files.so.2\0";
+    let start = ElfMaker::new(Machine::Amd64).payload(b"x").build().len() - 1;
+    let border = limits::TRAIT_WINDOW_BYTES - start;
+    for before in 0..=strings.len() {
+        let mut payload = vec![1; border - before];
+        payload.extend_from_slice(strings);
+        payload.resize(border + 2000, 1);
+        let traits = read(&payload, &needles);
+        assert_eq!((traits.literals.len(), traits.captures.len()), (1, 1), "{before}");
+        assert_eq!(texts(&traits.paths), ["/etc/ssl/certs/ca.crt"], "{before}");
+        assert_eq!(texts(&traits.libraries), ["libnss_files.so.2"], "{before}");
+    }
+}
+
+#[test]
+fn lists_are_bounded() {
+    let mut payload = Vec::new();
+    for number in 0..limits::MAX_PATH_STRINGS + 10 {
+        payload.extend(format!("\0/path/{number}\0lib{number}.so\0prefix={number}\0").into_bytes());
+    }
+    let needles = needles(&[], &[("prefix=", None)]);
+    let traits = read(&payload, &needles);
+    assert_eq!(traits.paths.len(), limits::MAX_PATH_STRINGS);
+    assert_eq!(traits.libraries.len(), limits::MAX_LIBRARY_STRINGS);
+    assert_eq!(traits.captures[&0].len(), limits::MAX_CAPTURED_TEXTS);
+    assert!(!traits.complete);
+    let long =
+        format!("\0/{}\0/{}\0prefix={}\0", "p".repeat(254), "q".repeat(255), "r".repeat(limits::MAX_CAPTURE_BYTES + 1));
+    let traits = read(long.as_bytes(), &needles);
+    assert_eq!((traits.paths.len(), traits.paths[0].text.len(), traits.captures.len()), (1, 255, 0));
+}
+
+/// Counts what is asked for of a file that claims a terabyte.
+struct Claims {
+    bytes: Vec<u8>,
+    largest: Cell<usize>,
+    total: Cell<u64>,
+}
+
+impl Bytes for Claims {
+    fn len(&self) -> u64 {
+        1 << 40
+    }
+
+    fn read_at(&self, offset: u64, len: usize) -> Option<Cow<'_, [u8]>> {
+        self.largest.set(self.largest.get().max(len));
+        self.total.set(self.total.get() + len as u64);
+        let start = usize::try_from(offset).ok()?;
+        // Nothing behind the bytes can be read, as in a file that is cut short meanwhile.
+        self.bytes.get(start..start.checked_add(len)?).map(Cow::Borrowed)
+    }
+}
+
+#[test]
+fn a_terabyte_is_not_read() {
+    let mut bytes = ElfMaker::new(Machine::Amd64).payload(b"/etc/ssl/certs").build();
+    let size = (1u64 << 40).to_le_bytes();
+    // p_filesz and p_memsz of the first program header.
+    bytes[96..104].copy_from_slice(&size);
+    bytes[104..112].copy_from_slice(&size);
+    let file = Claims { bytes, largest: Cell::new(0), total: Cell::new(0) };
+    let traits = Traits::read(&file, &needles(&["/etc/ssl/certs"], &[]));
+    assert!(!traits.complete);
+    assert!(file.largest.get() <= limits::TRAIT_WINDOW_BYTES + (8 << 10), "{}", file.largest.get());
+    assert!(file.total.get() <= limits::MAX_TRAIT_SCAN_BYTES * 102 / 100 + (1 << 20), "{}", file.total.get());
+}
+
+/// Debug sections and everything else that is not loaded is not searched.
+#[test]
+fn only_what_is_loaded_counts() {
+    let maker = ElfMaker::new(Machine::Amd64).section(".debug_str", 1, b"\0/etc/ssl/certs\0libx.so\0");
+    let traits = Traits::read(&maker.build(), &needles(&["/etc/ssl/certs"], &[]));
+    assert_eq!((traits.literals.len(), traits.paths.len(), traits.libraries.len()), (0, 0, 0));
+    // The loader's own names are no strings of the program.
+    let traits = Traits::read(&ElfMaker::new(Machine::Mips).needed("libc.so.6").build(), &needles(&[], &[]));
+    assert_eq!(traits.libraries, []);
 }

@@ -101,6 +101,17 @@ impl Machine {
     }
 }
 
+/// By which table the number of dynamic symbols is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// `DT_HASH`.
+    SysV,
+    /// `DT_GNU_HASH`.
+    Gnu,
+    /// None: up to the string table.
+    Absent,
+}
+
 /// A file in the making.
 #[derive(Debug, Clone)]
 pub struct ElfMaker {
@@ -115,6 +126,8 @@ pub struct ElfMaker {
     notes: Vec<(String, u32, Vec<u8>)>,
     payload: Vec<u8>,
     sections: Vec<(String, u32, Vec<u8>)>,
+    symbols: Vec<(String, bool)>,
+    hash: Hash,
 }
 
 impl ElfMaker {
@@ -132,6 +145,8 @@ impl ElfMaker {
             notes: Vec::new(),
             payload: Vec::new(),
             sections: Vec::new(),
+            symbols: Vec::new(),
+            hash: Hash::SysV,
         }
     }
 
@@ -179,6 +194,18 @@ impl ElfMaker {
         self
     }
 
+    /// One more dynamic symbol: a global function.
+    pub fn symbol(mut self, name: &str, defined: bool) -> Self {
+        self.symbols.push((name.to_owned(), defined));
+        self
+    }
+
+    /// The hash table of the dynamic symbols.
+    pub fn hash(mut self, hash: Hash) -> Self {
+        self.hash = hash;
+        self
+    }
+
     /// One more note.
     pub fn note(mut self, owner: &str, kind: u32, content: &[u8]) -> Self {
         self.notes.push((owner.to_owned(), kind, content.to_vec()));
@@ -220,7 +247,7 @@ impl ElfMaker {
     pub fn build(&self) -> Vec<u8> {
         let wide = self.machine.row().1;
         let (header_size, segment_size) = if wide { (64, 56) } else { (52, 32) };
-        let has_dynamic = self.pie_flag || !self.needed.is_empty() || self.soname.is_some();
+        let has_dynamic = self.pie_flag || !self.needed.is_empty() || self.soname.is_some() || !self.symbols.is_empty();
         let count =
             2 + usize::from(self.interp.is_some()) + usize::from(!self.notes.is_empty()) + usize::from(has_dynamic);
         let base = if self.object_type == 2 { BASE } else { 0 };
@@ -238,8 +265,21 @@ impl ElfMaker {
         let code = append(self.machine.code());
         let interp = self.interp.as_ref().map(|path| append(format!("{path}\0").as_bytes()));
         let notes = (!self.notes.is_empty()).then(|| append(&self.note_bytes()));
-        let (names, offsets) = self.names();
+        let (mut names, mut offsets) = self.names();
+        if !self.symbols.is_empty() {
+            let symbols = append(&self.symbol_bytes(&mut names, base + start as u64));
+            offsets.extend([(6, base + (start + symbols.0) as u64), (11, if wide { 24 } else { 16 })]);
+        }
         let names_at = append(&names);
+        let tag = match self.hash {
+            Hash::SysV => Some(4),
+            Hash::Gnu => Some(0x6fff_fef5),
+            Hash::Absent => None,
+        };
+        if let Some(tag) = tag.filter(|_| !self.symbols.is_empty()) {
+            let hash = append(&self.hash_bytes());
+            offsets.push((tag, base + (start + hash.0) as u64));
+        }
         let dynamic = has_dynamic
             .then(|| append(&self.dynamic_bytes(base + (start + names_at.0) as u64, names.len() as u64, &offsets)));
         append(&self.payload);
@@ -325,6 +365,46 @@ impl ElfMaker {
         (table, offsets)
     }
 
+    /// The undefined symbols, then the others, as a GNU hash table wants them. Adds their names to the string table.
+    fn symbol_bytes(&self, names: &mut Vec<u8>, code: u64) -> Vec<u8> {
+        let wide = self.machine.row().1;
+        let mut out = vec![0; if wide { 24 } else { 16 }];
+        let (defined, undefined): (Vec<_>, Vec<_>) = self.symbols.iter().partition(|symbol| symbol.1);
+        for (name, defined) in undefined.into_iter().chain(defined) {
+            let at = self.u32(names.len() as u32);
+            names.extend_from_slice(name.as_bytes());
+            names.push(0);
+            // STB_GLOBAL, STT_FUNC; the first section, which need not be there.
+            let kind = [&[0x12, 0][..], &self.half(u16::from(*defined))].concat();
+            let place = [self.word(if *defined { code } else { 0 }), self.word(0)].concat();
+            let (second, third) = if wide { (kind, place) } else { (place, kind) };
+            out.extend([&at[..], &second, &third].concat());
+        }
+        out
+    }
+
+    /// One bucket with all symbols that are hashed.
+    fn hash_bytes(&self) -> Vec<u8> {
+        let (all, defined) = (self.symbols.len() as u32, self.symbols.iter().filter(|symbol| symbol.1).count() as u32);
+        let words: Vec<u32> = if self.hash == Hash::SysV {
+            let chain = (1..=all).map(|next| if next == all { 0 } else { next + 1 });
+            // Buckets of 64-bit s390 are twice as wide.
+            let numbers = [1, all + 1, 1, 0].into_iter().chain(chain);
+            if self.machine == Machine::S390x {
+                numbers.flat_map(|number| [0, number]).collect()
+            } else {
+                numbers.collect()
+            }
+        } else {
+            let first = if defined == 0 { 1 } else { all + 1 - defined };
+            let bloom = if self.machine.row().1 { 2 } else { 1 };
+            let head = [1, first, 1, 0].into_iter().chain(std::iter::repeat_n(u32::MAX, bloom));
+            let chain = (1..=defined).map(|place| 2 | u32::from(place == defined));
+            head.chain([if defined == 0 { 0 } else { first }]).chain(chain).collect()
+        };
+        words.into_iter().flat_map(|word| self.u32(word)).collect()
+    }
+
     fn dynamic_bytes(&self, names: u64, size: u64, offsets: &[(u64, u64)]) -> Vec<u8> {
         let mut entries = offsets.to_vec();
         entries.extend([(5, names), (10, size)]);
@@ -387,14 +467,17 @@ impl ElfMaker {
 
 #[cfg(test)]
 mod tests {
-    use super::{ElfMaker, Machine};
+    use super::{ElfMaker, Hash, Machine};
 
     /// Every part asked for stands in the file, and the same calls give the same bytes.
     #[test]
     fn maker_is_deterministic() {
         for machine in Machine::ALL {
-            let make = || {
+            let make = |hash| {
                 ElfMaker::new(machine)
+                    .symbol("imported", false)
+                    .symbol("exported", true)
+                    .hash(hash)
                     .static_pie(true)
                     .os_abi(3)
                     .interp("/lib/ld-test.so.1")
@@ -406,9 +489,17 @@ mod tests {
                     .object_type(3)
                     .build()
             };
-            let bytes = make();
-            assert_eq!(bytes, make());
-            for part in ["/lib/ld-test.so.1\0", "libone.so.1\0", "libself.so.2\0", "content of the note", "maker\0"] {
+            let bytes = make(Hash::SysV);
+            assert_eq!(bytes, make(Hash::SysV));
+            assert!(make(Hash::Gnu) != bytes && make(Hash::Absent) != bytes);
+            for part in [
+                "/lib/ld-test.so.1\0",
+                "libone.so.1\0",
+                "libself.so.2\0",
+                "content of the note",
+                "maker\0",
+                "imported\0exported\0",
+            ] {
                 assert!(memchr::memmem::find(&bytes, part.as_bytes()).is_some(), "{part} in {}", machine.platform());
             }
             assert!(ElfMaker::new(machine).build().len() < 1024);

@@ -61,7 +61,7 @@ impl<'a> Scan<'a> {
     /// Searches the bytes from `start` to `end`; strings do not go beyond them.
     pub fn range(&mut self, bytes: &dyn Bytes, start: u64, end: u64) {
         // What a string may need behind its first byte.
-        let tail = (self.needles.longest + MAX_CAPTURE_BYTES + 1).max(MAX_PATH_STRING_BYTES + 1) as u64;
+        let tail = (self.needles.longest() + MAX_CAPTURE_BYTES + 1).max(MAX_PATH_STRING_BYTES + 1) as u64;
         let mut at = start;
         while at < end {
             let own_end = end.min(at.saturating_add(self.window as u64));
@@ -86,17 +86,10 @@ impl<'a> Scan<'a> {
     }
 
     fn patterns(&mut self, window: &Window<'_>) {
-        let Some(automaton) = &self.needles.automaton else { return };
-        // A string begins in the own part and ends within the longest pattern behind it.
-        let end = window.bytes.len().min(window.own.end + self.needles.longest);
-        let Some(part) = window.bytes.get(window.own.start..end) else { return };
-        for found in automaton.find_overlapping_iter(part) {
-            let begin = window.own.start + found.start();
-            if begin >= window.own.end {
-                continue;
-            }
+        let (needles, bytes) = (self.needles, window.bytes);
+        needles.each(bytes, &window.own, |kind, begin| {
             let at = window.offset + begin as u64;
-            match self.needles.kinds[found.pattern().as_usize()] {
+            match kind {
                 Kind::Literal(index) => {
                     self.literals.entry(index).or_insert(at);
                 }
@@ -104,15 +97,13 @@ impl<'a> Scan<'a> {
                     self.marks.insert(mark);
                 }
                 Kind::Capture(index) => {
-                    let Some(capture) = self.needles.captures().get(index) else { continue };
-                    let Some(text) = captured(window.bytes, begin + capture.after.len(), capture.until) else {
-                        continue;
-                    };
+                    let Some(capture) = needles.captures().get(index) else { return };
+                    let Some(text) = captured(bytes, begin + capture.after.len(), capture.until) else { return };
                     let offset = at + capture.after.len() as u64;
                     self.complete &= self.captures.entry(index).or_default().add(text, offset);
                 }
             }
-        }
+        });
     }
 
     fn path_strings(&mut self, window: &Window<'_>) {

@@ -15,9 +15,9 @@ pub(super) fn path(window: &[u8], at: usize) -> Option<&[u8]> {
 }
 
 /// Whether a slash behind this byte goes on with a path or word. Linkers store a string that is the end of another one only
-/// once, so that `/bin/sh` may stand in `SHELL=/bin/sh` alone.
+/// once, so that `/bin/sh` may stand in `SHELL=/bin/sh` alone. Behind a quote stands a part of a longer text.
 const fn continues(byte: u8) -> bool {
-    is_name(byte) || byte == b'/' || !byte.is_ascii()
+    is_name(byte) || matches!(byte, b'/' | b'"' | b'\'' | b'`') || !byte.is_ascii()
 }
 
 /// Bytes of the names of libraries.
