@@ -39,6 +39,8 @@ aarch64-linux-gnu-gcc    gcc-aarch64-linux-gnu
 /usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 htpasswd                 apache2-utils
 hyperfine                hyperfine
+libtree                  libtree
+lddtree                  pax-utils
 dot                      graphviz
 /usr/lib/python3/dist-packages/jsonschema python3-jsonschema
 '
