@@ -179,6 +179,16 @@ fn a_dynamic_c_program_with_a_library_beside_it() {
 }
 
 #[test]
+fn coracle_packs_itself() {
+    let bench = Workbench::new();
+    let Some(runner) = Runner::find() else { return };
+    let own = Path::new(env!("CARGO_BIN_EXE_coracle"));
+    let ran = run(&bench, &runner, own, &["--cmd", "--version"], None);
+    let want = format!("coracle {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, want.as_str(), ""));
+}
+
+#[test]
 fn a_dynamic_musl_program_with_a_library_beside_it() {
     let bench = Workbench::new();
     let (Some(runner), Some(_)) = (Runner::find(), peers::find("musl-gcc")) else { return };
