@@ -4,6 +4,7 @@
 mod support {
     pub mod cli;
     pub mod peers;
+    pub mod programs;
     pub mod runc;
 }
 
@@ -12,24 +13,8 @@ use std::process::Command;
 
 use support::cli::Workbench;
 use support::peers;
+use support::programs::{compile, source as program};
 use support::runc::{Ran, Runner};
-
-fn program(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/programs").join(name)
-}
-
-/// Runs a compiler; `None`, said on stdout, when it cannot make what is asked on this machine.
-fn compile(what: &str, command: &mut Command, output: &Path) -> Option<PathBuf> {
-    let done = command.output();
-    let made = done.as_ref().is_ok_and(|o| o.status.success()) && output.is_file();
-    if !made {
-        let why = done.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stderr).into_owned());
-        peers::skipped(&format!("{what} cannot be made here: {}", why.lines().next().unwrap_or_default()));
-        let promised = std::env::var("CI").is_ok_and(|v| v == "true") && std::env::var("CORACLE_PEERS").is_ok();
-        assert!(!promised, "{what} cannot be made, and CORACLE_PEERS promises it:\n{why}");
-    }
-    made.then(|| output.to_owned())
-}
 
 fn c(bench: &Workbench, compiler: &str) -> Option<PathBuf> {
     let output = bench.join("report-c");
