@@ -67,6 +67,9 @@ pub const MAX_INLINE_CONTENT_BYTES: u64 = 16 << 10;
 /// bytes, which makes room for 80,000 files.
 pub const MAX_PLAN_TEXT_BYTES: usize = 16 << 20;
 
+/// Bytes of a `coracle.lock`: a line of 200 bytes for each of 40,000 needs, more than any system has packages.
+pub const MAX_LOCK_BYTES: usize = 8 << 20;
+
 /// Largest `coracle.yaml` read, in bytes; written by hand, it has some KiB.
 pub const MAX_CONFIG_FILE_BYTES: u64 = 256 << 10;
 

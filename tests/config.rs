@@ -66,6 +66,9 @@ writable: [/data, /tmp]
 openshift: true
 passwd: true
 file_caps: {/app/web: cap_net_bind_service+ep}
+with: [certs, 'lib:libidn2.so.0']
+without: [tzdata]
+strict: true
 compression: zstd
 output: [oci:dist, archive:out/web.tar]
 stop_signal: SIGINT
@@ -97,6 +100,9 @@ stop_signal: SIGINT
     assert_eq!(options.labels["build"], "7");
     assert_eq!(options.annotations["org.opencontainers.image.title"], "Web");
     assert_eq!((options.volumes.as_slice(), options.writable.len()), (["/data".to_owned()].as_slice(), 2));
+    let needs = &settings.needs;
+    let texts: Vec<String> = needs.with.iter().chain(&needs.without).map(ToString::to_string).collect();
+    assert_eq!((texts.join(" "), needs.strict), ("certs lib:libidn2.so.0 tzdata".to_owned(), true));
     assert!(options.openshift && options.passwd);
     assert_eq!(options.file_caps[0].capabilities.to_string(), "cap_net_bind_service=ep");
     assert_eq!(settings.encoder, Some(EncoderId::Zst1));
@@ -135,7 +141,7 @@ fn unknown_keys_suggest_the_nearest() {
         ),
         (
             "ax: b\n",
-            "`DIR/coracle.yaml` line 1, column 1: unknown key `ax`; the keys here are `name`, `programs`, `platforms`, `tags`, `add`, `exclude`, `env`, `user`, `workdir`, `entrypoint`, `cmd`, `ports`, `labels`, `annotations`, `volumes`, `writable`, `openshift`, `passwd`, `file_caps`, `compression`, `output`, `stop_signal`",
+            "`DIR/coracle.yaml` line 1, column 1: unknown key `ax`; the keys here are `name`, `programs`, `platforms`, `tags`, `add`, `exclude`, `env`, `user`, `workdir`, `entrypoint`, `cmd`, `ports`, `labels`, `annotations`, `volumes`, `writable`, `openshift`, `passwd`, `file_caps`, `with`, `without`, `strict`, `compression`, `output`, `stop_signal`",
         ),
     ] {
         assert_eq!(refused(yaml), want);

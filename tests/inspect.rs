@@ -65,7 +65,7 @@ fn what_is_missing_is_told_last() {
     let run = bench.run(DEMO);
     assert_eq!(run.code(), Some(0));
     assert!(
-        run.stderr().starts_with("error[N002]: `root:/usr/bin/demo`: the library `libdeep.so.2` "),
+        run.stderr().starts_with("error[L001]: `root:/usr/bin/demo`: `libdeep.so.2` is not in the root\n"),
         "{}",
         run.stderr()
     );

@@ -165,6 +165,19 @@ pub struct Needs {
     pub ca_bundle: Option<PathBuf>,
 }
 
+/// The set of needs that a build must have.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Needs")]
+pub struct Lock {
+    /// Fail when the programs need something else than this file says [default: the `coracle.lock` beside the `coracle.yaml`,
+    /// or of this directory, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// Write what the programs need to the lock
+    #[arg(long)]
+    pub update_lock: bool,
+}
+
 impl Needs {
     /// What the flags decide about needs.
     ///

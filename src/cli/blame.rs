@@ -21,6 +21,15 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::Directory(_) => {
             (Blame::Input, Some("name the programs in it; a directory with a `coracle.yaml` is built alone".to_owned()))
         }
+        Error::LockDiffers { difference, .. } => {
+            let lines = difference.to_string().lines().map(str::to_owned).collect();
+            let hint = "if that is meant, write the new set with `--update-lock` and commit it";
+            return Failure::of(Blame::Input, error).lines(lines).hint(hint);
+        }
+        Error::NoLoader { .. } => (Blame::Input, None),
+        Error::NoPlan(_) => {
+            (Blame::Input, Some("images that coracle builds have one; for a program, name its path".to_owned()))
+        }
         Error::Absent(_) => (Blame::Input, Some("`root:PATH` is a path inside `--root`".to_owned())),
         Error::NotRegular(_) => (Blame::Input, Some("copy its content to a file first".to_owned())),
         Error::ProgramName(_) => (Blame::Input, Some("give a name with `--name`".to_owned())),

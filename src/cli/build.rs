@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::args::{Cache, Common, Format, Image, Names, Needs, Network};
+use super::args::{Cache, Common, Format, Image, Lock, Names, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, report, request, work};
+use super::{blame, lock, report, request, work};
 use crate::pipeline;
 
 /// Arguments of `coracle build`.
@@ -27,6 +27,8 @@ pub struct Args {
     pub image: Image,
     #[command(flatten)]
     pub needs: Needs,
+    #[command(flatten)]
+    pub lock: Lock,
     /// Push to the registry of each name
     #[arg(long, help_heading = "Outputs")]
     pub push: bool,
@@ -55,7 +57,7 @@ pub struct Args {
 
 /// Builds, delivers, and prints where the image is.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    let mut asked = request::of(&args.paths, &args.image, &args.needs, variables)?;
+    let mut asked = request::of(&args.paths, &args.image, &args.needs, Some(&args.lock), variables)?;
     request::open_roots(&mut asked.request, &args.needs, &args.network, &args.common, variables)?;
     let delivery = asked.delivery(&args.names, args.push, &args.output)?;
     report::keep_apart(args, &asked.request)?;
@@ -67,6 +69,9 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     })?;
     output.findings(&outcome.diagnostics);
     report::files(args, &outcome)?;
+    if let (true, Some(file)) = (args.lock.update_lock, &asked.lock_file) {
+        lock::update(file, &outcome.lock)?;
+    }
     match args.format {
         Format::Text => output.data(&report::references(&outcome)),
         Format::Json => output.json(&report::json(&outcome)),

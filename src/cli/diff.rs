@@ -90,7 +90,7 @@ fn side(text: &str) -> Result<Side, Failure> {
 fn programs(left: PathBuf, right: PathBuf, variables: &Variables) -> Result<Compared, Failure> {
     let plan = |path: &PathBuf| {
         let image = Image { name: Some("program".to_owned()), ..Image::default() };
-        let asked = request::of(std::slice::from_ref(path), &image, &Needs::default(), variables)?;
+        let asked = request::of(std::slice::from_ref(path), &image, &Needs::default(), None, variables)?;
         pipeline::plan(&asked.request).map_err(|error| blame::of_pipeline(&error))
     };
     let (a, b) = (plan(&left)?, plan(&right)?);

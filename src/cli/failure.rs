@@ -37,6 +37,7 @@ impl Blame {
 pub struct Failure {
     blame: Blame,
     message: String,
+    lines: Vec<String>,
     causes: Vec<String>,
     hint: Option<String>,
     findings: Vec<Diagnostic>,
@@ -46,7 +47,7 @@ impl Failure {
     /// The user's input is wrong.
     pub fn input(message: impl Into<String>) -> Self {
         let message = shown(&message.into());
-        Self { blame: Blame::Input, message, causes: Vec::new(), hint: None, findings: Vec::new() }
+        Self { blame: Blame::Input, message, lines: Vec::new(), causes: Vec::new(), hint: None, findings: Vec::new() }
     }
 
     /// Files that no image can be made of; the findings say it all.
@@ -88,6 +89,18 @@ impl Failure {
             source = cause.source();
         }
         failure
+    }
+
+    /// Sets lines that stand below the message as they are, for example a difference.
+    #[must_use]
+    pub fn lines(mut self, lines: Vec<String>) -> Self {
+        self.lines = lines.iter().map(|line| printable(line)).collect();
+        self
+    }
+
+    /// Lines that stand below the message.
+    pub fn own_lines(&self) -> &[String] {
+        &self.lines
     }
 
     /// Adds a cause at the end of the chain.
@@ -143,6 +156,7 @@ fn shown(text: &str) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
+        self.lines.iter().try_for_each(|line| write!(f, "\n{line}"))?;
         for cause in &self.causes {
             write!(f, "\ncaused by: {cause}")?;
         }

@@ -8,8 +8,10 @@ mod blame;
 mod build;
 mod completions;
 mod diff;
+mod explain;
 mod failure;
 mod inspect;
+mod lock;
 pub mod manual;
 mod output;
 mod parse;
@@ -27,6 +29,7 @@ mod settings;
 mod usage;
 mod validate;
 mod what;
+mod why;
 mod work;
 
 pub use failure::Failure;
@@ -80,6 +83,16 @@ pub enum Command {
     /// Each need of a program stands on a line: how it is known, how much it is needed (req, rec, opt), what, why, and for
     /// what `build` does not include by itself the flag that includes it. Nothing is written, and nothing is executed.
     Inspect(Box<inspect::Args>),
+    /// Say why a path is in an image: the chain of reasons up to the program
+    ///
+    /// WHAT is a program's path or `root:PATH` (what `build` would do with the same flags), `oci:DIR[:TAG|@DIGEST]`,
+    /// `archive:FILE`, or the reference of an image in a registry, with which its plan travels.
+    Why(Box<why::Args>),
+    /// Show every directory in which a program's loader looks for a library, and what it finds there
+    ///
+    /// By the rules of the loader that the program names, glibc's or musl's, in the root; nothing is executed. Exit code 1 when
+    /// the library is not found.
+    Explain(Box<explain::Args>),
     /// Say why two images, or the images of two programs, have different digests
     ///
     /// A and B are programs' paths (their plans are compared), `oci:DIR[:TAG|@DIGEST]`, `archive:FILE`, or references. Exit code

@@ -76,6 +76,9 @@ impl Output {
             return self.findings(failure.findings());
         }
         let mut text = format!("{} {}", self.paint("error:", "1;31"), failure.message());
+        for line in failure.own_lines() {
+            let _ = write!(text, "\n{line}");
+        }
         for cause in failure.causes() {
             let _ = write!(text, "\n{} {cause}", self.paint("caused by:", "31"));
         }

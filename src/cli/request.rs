@@ -3,11 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::args::{Common, Image, Names, Needs, Network};
+use super::args::{self, Common, Image, Names, Needs, Network};
 use super::failure::{Blame, Failure};
 use super::settings::Variables;
-use super::{blame, place, work};
-use crate::config::{self, Settings};
+use super::{blame, lock, place, work};
+use crate::analyze::needs::{Choice, Selector};
+use crate::config::{self, NeedSettings, Settings};
 use crate::pipeline::{self, Delivery, ProgramFile, Request, RootSpec};
 
 /// Everything that a command line and its file ask for.
@@ -15,6 +16,8 @@ use crate::pipeline::{self, Delivery, ProgramFile, Request, RootSpec};
 pub struct Asked {
     /// What goes into the image.
     pub request: Request,
+    /// The lock that is compared, or that is to be written.
+    pub lock_file: Option<PathBuf>,
     /// What the file says about where it goes.
     file_delivery: Delivery,
 }
@@ -23,12 +26,23 @@ pub struct Asked {
 ///
 /// # Errors
 /// A failure that names the flag or the key of the file.
-pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables) -> Result<Asked, Failure> {
+pub fn of(
+    paths: &[PathBuf],
+    image: &Image,
+    needs: &Needs,
+    lock: Option<&args::Lock>,
+    variables: &Variables,
+) -> Result<Asked, Failure> {
     let (file, named) = sources(paths, image)?;
     let settings = match &file {
         Some(file) => read(file)?,
         None => Settings::default(),
     };
+    let beside = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let lock_file = lock.and_then(|lock| lock::file(lock, beside));
+    let compare = lock.is_some_and(|lock| !lock.update_lock);
+    let locked = lock_file.as_deref().filter(|_| compare).map(lock::read).transpose()?;
+    let choice = choice(needs, settings.needs, file.as_deref())?;
     let mut adds = settings.adds;
     adds.extend(image.adds()?);
     let mut excludes = settings.excludes;
@@ -38,7 +52,8 @@ pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables
         name: image.name.clone().or(settings.name),
         platforms: if image.platform.is_empty() { settings.platforms } else { image.platform.clone() },
         roots: Vec::new(),
-        choice: needs.choice()?,
+        choice,
+        lock: locked,
         adds,
         excludes,
         options: settings.options.overlaid(image.options()?),
@@ -52,7 +67,7 @@ pub fn of(paths: &[PathBuf], image: &Image, needs: &Needs, variables: &Variables
             .map_err(|output| Failure::input(format!("the output `{}` is not UTF-8", output.display())))?;
         outputs.push(place::output(&text)?);
     }
-    Ok(Asked { request, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
+    Ok(Asked { request, lock_file, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
 }
 
 /// A request for one program with what the flags say about its needs; no file is read.
@@ -134,6 +149,34 @@ fn named(path: &Path) -> ProgramFile {
         Some(inside) => ProgramFile { in_root: true, ..ProgramFile::at(std::ffi::OsStr::from_bytes(inside)) },
         None => ProgramFile::at(path),
     }
+}
+
+/// What the file decides about needs, continued by the flags. What lies in the machine's own `/` only a flag can name: a file
+/// of another's hand could carry off what lies there.
+fn choice(needs: &Needs, of_file: NeedSettings, file: Option<&Path>) -> Result<Choice, Failure> {
+    let is_host = |root: &std::ffi::OsString| Path::new(root).canonicalize().is_ok_and(|real| real == Path::new("/"));
+    let host = needs.root.as_ref().is_none_or(is_host);
+    let by_path = |selector: &&Selector| match selector {
+        Selector::File(_) | Selector::Program(_) | Selector::Link { .. } => true,
+        Selector::Library(name) => name.contains('/'),
+        Selector::Feature { .. } => false,
+    };
+    if let (true, Some(selector), Some(file)) = (host, of_file.with.iter().find(by_path), file) {
+        let failure = Failure::input(format!("`{}`, `with`: only a flag can name `{selector}`", file.display()));
+        let failure = failure.caused_by("it would be taken from this machine's own `/`");
+        return Err(failure.hint(format!("write `--with {selector}`, or name a root with `--root DIR`")));
+    }
+    let flags = needs.choice()?;
+    let join = |mut first: Vec<Selector>, second: Vec<Selector>| {
+        first.extend(second);
+        first
+    };
+    Ok(Choice {
+        with: join(of_file.with, flags.with),
+        without: join(of_file.without, flags.without),
+        strict: of_file.strict || flags.strict,
+        ca_bundle: flags.ca_bundle,
+    })
 }
 
 fn read(path: &Path) -> Result<Settings, Failure> {

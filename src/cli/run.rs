@@ -7,7 +7,7 @@ use super::failure::{Blame, Failure};
 use super::output::Output;
 use super::parse::{NoWork, parse};
 use super::settings::Variables;
-use super::{Cli, Command, build, completions, diff, inspect, plan, pull, push, serve, validate};
+use super::{Cli, Command, build, completions, diff, explain, inspect, plan, pull, push, serve, validate, why};
 
 /// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -39,6 +39,8 @@ fn dispatch(cli: &Cli, variables: &Variables) -> Result<(), Failure> {
         Command::Plan(args) => plan::run(args, variables, &quietly(args.quiet)),
         Command::Completions(args) => completions::run(args, &quietly(false)),
         Command::Inspect(args) => inspect::run(args, variables, &quietly(args.common.quiet)),
+        Command::Why(args) => why::run(args, variables, &quietly(args.common.quiet)),
+        Command::Explain(args) => explain::run(args, variables, &quietly(args.common.quiet)),
         Command::Diff(args) => diff::run(args, variables, &quietly(args.common.quiet)),
         Command::Push(args) => push::run(args, variables, &quietly(args.common.quiet)),
         Command::Pull(args) => pull::run(args, variables, &quietly(args.common.quiet)),

@@ -51,6 +51,16 @@ pub enum Error {
         /// The nearest key, or all of them.
         hint: String,
     },
+    /// A text that names no need.
+    #[error("`{}`, `{key}`: {reason}", file.display())]
+    Need {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file, for example `with[0]`.
+        key: String,
+        /// Why not.
+        reason: crate::analyze::needs::SelectorError,
+    },
     /// A value that the planner does not take.
     #[error("`{}`, `{key}`: {reason}", file.display())]
     Value {

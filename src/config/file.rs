@@ -57,6 +57,13 @@ pub struct File {
     pub passwd: bool,
     /// File capabilities by path in the image, for example `cap_net_bind_service+ep`.
     pub file_caps: BTreeMap<String, String>,
+    /// Needs to include that are not included by themselves: features such as `certs` or `locale=de_DE.UTF-8`, or `lib:NAME`; with
+    /// `--root` also `file:PATH`, `program:PATH`, `link:PATH=TARGET`.
+    pub with: Vec<String>,
+    /// Needs to leave out, even required ones.
+    pub without: Vec<String>,
+    /// Fail when a required need cannot be met.
+    pub strict: bool,
     /// How layers are compressed.
     pub compression: Option<Compression>,
     /// Where the image goes, as `oci:DIR` or `archive:FILE`.

@@ -12,7 +12,7 @@ mod schema;
 pub use error::Error;
 pub use file::{AddTable, Compression, File, ProgramTable, TextOr};
 pub use parse::{load, parse};
-pub use resolve::{ProgramPaths, Settings};
+pub use resolve::{NeedSettings, ProgramPaths, Settings};
 pub use schema::schema;
 
 /// Name of the file that `coracle build DIR` looks for.

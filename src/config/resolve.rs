@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::file::{AddTable, Compression, ProgramTable, TextOr};
 use super::{Error, File};
+use crate::analyze::needs::Selector;
 use crate::diag;
 use crate::oci::{Platform, Reference};
 use crate::plan::{self, AddSpec, EncoderId, FileCap, ImageOptions};
@@ -29,10 +30,23 @@ pub struct Settings {
     pub excludes: Vec<String>,
     /// Settings of the image.
     pub options: ImageOptions,
+    /// What it decides about needs.
+    pub needs: NeedSettings,
     /// Encoder of the layers.
     pub encoder: Option<EncoderId>,
     /// Outputs, as `oci:DIR` or `archive:FILE` with the path resolved.
     pub outputs: Vec<OsString>,
+}
+
+/// Which needs go into the image and which stay out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NeedSettings {
+    /// To include.
+    pub with: Vec<Selector>,
+    /// To leave out.
+    pub without: Vec<Selector>,
+    /// Whether a required need that cannot be met is an error.
+    pub strict: bool,
 }
 
 /// Where a program lies on this machine.
@@ -68,6 +82,11 @@ impl File {
         for (index, text) in self.output.iter().enumerate() {
             settings.outputs.push(scope.output(&format!("output[{index}]"), text)?);
         }
+        settings.needs = NeedSettings {
+            with: scope.needs("with", &self.with)?,
+            without: scope.needs("without", &self.without)?,
+            strict: self.strict,
+        };
         let mut file_caps = Vec::new();
         for (path, text) in &self.file_caps {
             let cap = FileCap::new(path, text).map_err(|e| scope.value(&format!("file_caps.{path}"), e))?;
@@ -115,6 +134,14 @@ impl<'a> Scope<'a> {
 
     fn value(&self, key: &str, reason: plan::Error) -> Error {
         Error::Value { file: self.file.to_owned(), key: key.to_owned(), reason: Box::new(reason) }
+    }
+
+    fn needs(&self, key: &str, texts: &[String]) -> Result<Vec<Selector>, Error> {
+        let need = |(index, text): (usize, &String)| {
+            let key = format!("{key}[{index}]");
+            text.parse().map_err(|reason| Error::Need { file: self.file.to_owned(), key, reason })
+        };
+        texts.iter().enumerate().map(need).collect()
     }
 
     fn incomplete(&self, key: &str, reason: &'static str) -> Error {

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* an [`Image`] is immutable and its raw manifest bytes are the truth; its parts agree with one another.
 
+mod artifact;
 mod assemble;
 mod error;
 pub mod root;
@@ -10,6 +11,7 @@ mod stream;
 pub mod validate;
 
 pub use crate::oci::rfc3339;
+pub use artifact::{Artifact, PLAN_TYPE};
 pub use assemble::{AUTHOR, Image, Index};
 pub use error::Error;
 pub use root::{ImageRoot, RootLimits};

@@ -4,8 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::made::Made;
-use super::{Delivery, Environment, Error, Place};
+use super::{Delivery, Environment, Error, Place, plans};
 use crate::blob::Blob;
+use crate::image::Artifact;
 use crate::observe::SharedObserver;
 use crate::oci::{Descriptor, Reference, Tag};
 use crate::plan::{EncoderId, EntryKind, Plan};
@@ -261,7 +262,12 @@ pub(super) fn keep_apart(targets: &[Target], plans: &[Plan]) -> Result<(), Error
 ///
 /// # Errors
 /// Those of the stores.
-pub(super) async fn deliver(targets: Vec<Target>, made: &Made, observer: &SharedObserver) -> Result<Vec<Place>, Error> {
+pub(super) async fn deliver(
+    targets: Vec<Target>,
+    made: &Made,
+    artifacts: &[Artifact],
+    observer: &SharedObserver,
+) -> Result<Vec<Place>, Error> {
     let options = CopyOptions { observer: observer.clone(), ..CopyOptions::default() };
     let mut places: Vec<Place> = targets.iter().map(|target| place(target, made)).collect();
     let mut filled = Vec::new();
@@ -271,6 +277,7 @@ pub(super) async fn deliver(targets: Vec<Target>, made: &Made, observer: &Shared
             Made::Image(image) => put_image(&*store, image, &options).await?,
             Made::Index(index) => put_index(&*store, index, &options).await?,
         };
+        plans::put(&*store, artifacts).await?;
         (place.written, place.spared, place.bytes) = (copied.written, copied.spared, copied.bytes);
         filled.push((store, target));
     }

@@ -36,6 +36,25 @@ pub enum Error {
     /// Programs that no image can be made from; each has a finding of severity `error`.
     #[error("no image can be made from what was found")]
     Refused(Vec<Diagnostic>),
+    /// The programs need something else than the lock says.
+    #[error("what the programs need is not what `{}` says", file.display())]
+    LockDiffers {
+        /// The lock's file.
+        file: PathBuf,
+        /// How.
+        difference: Box<plan::LockDifference>,
+    },
+    /// An image with which no plan travels.
+    #[error("no plan travels with `{0}`, so nobody wrote down why its paths are there")]
+    NoPlan(String),
+    /// A program whose libraries are not looked up by a loader, or cannot be.
+    #[error("no loader looks up libraries for `{}`: {reason}", path.display())]
+    NoLoader {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A program that is made for something else than the user said.
     #[error("`{}` is made for `{actual}`, not for `{said}`", path.display())]
     OtherPlatform {

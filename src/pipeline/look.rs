@@ -113,6 +113,11 @@ async fn document(store: &dyn Store, descriptor: &Descriptor) -> Result<Vec<u8>,
         let source = crate::oci::Error::TooLarge { what: "image config", size: descriptor.size, limit };
         return Err(store::Error::Document { location: store.location(), source }.into());
     }
+    bytes(store, descriptor, limit).await
+}
+
+/// A blob of at most `limit` bytes.
+pub(super) async fn bytes(store: &dyn Store, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
     let blob = store.get_blob(descriptor).await?;
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();

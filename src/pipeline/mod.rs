@@ -11,6 +11,7 @@ mod deliver;
 mod difference;
 mod environment;
 mod error;
+mod explain;
 pub mod inspect;
 mod look;
 mod made;
@@ -19,6 +20,7 @@ mod outcome;
 mod owned;
 mod pack;
 pub mod places;
+mod plans;
 pub mod programs;
 mod request;
 pub mod root;
@@ -28,18 +30,22 @@ pub use copy::{CopiedTo, copy};
 pub use difference::{kind, of_images, of_plans};
 pub use environment::Environment;
 pub use error::Error;
+pub use explain::{AttemptReport, Explanation, SearchReport, StepReport, explain};
 pub use look::{Seen, SeenImage, SeenPath, all_paths, look, paths};
 pub use outcome::{ImageSummary, Outcome, Place, Timing};
-pub use request::{Delivery, ProgramFile, Request};
+pub use plans::plans_of;
+pub use request::{Delivery, Locked, ProgramFile, Request};
 pub use root::{OpenRoot, RootImage, RootSpec, open_roots};
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::analyze::Requirement;
 use crate::blob::Layer;
 use crate::diag::Diagnostic;
 use crate::image::Image;
 use crate::observe::SharedObserver;
-use crate::plan::{self, EncoderId, Plan, PlanRequest};
+use crate::oci::Platform;
+use crate::plan::{self, EncoderId, Lock, Plan, PlanRequest};
 use crate::rootfs::walk::Excludes;
 use crate::store::{BuildCache, CacheKey};
 use deliver::{Find, Target};
@@ -53,21 +59,44 @@ pub struct Planned {
     pub name: String,
     /// One per platform, in the order of their first programs.
     pub plans: Vec<Plan>,
+    /// What the programs of each platform need, in the plans' order.
+    pub needs: Vec<PlatformNeeds>,
+    /// The needs in the form to commit.
+    pub lock: Lock,
     /// Findings.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What the programs of one platform need.
+#[derive(Debug, Clone)]
+pub struct PlatformNeeds {
+    /// The platform.
+    pub platform: Platform,
+    /// The needs, the programs themselves aside.
+    pub requirements: Vec<Requirement>,
 }
 
 /// Decides everything about an image and writes nothing. Blocks while it reads the programs' headers and walks the
 /// directories to add.
 ///
 /// # Errors
-/// [`Error::Refused`] for files that are no programs an image can be made from; errors of reading and planning.
+/// [`Error::Refused`] for files that are no programs an image can be made from; [`Error::LockDiffers`]; errors of reading and
+/// planning.
 pub fn plan(request: &Request) -> Result<Planned, Error> {
     let grouped = programs::group(request)?;
     let excludes = Excludes::parse(&request.excludes)?;
     let adds = request.adds.iter().map(|add| add.clone().read(&excludes)).collect::<Result<Vec<_>, _>>()?;
-    let mut planned = Planned { name: grouped.name, plans: Vec::new(), diagnostics: grouped.diagnostics };
+    let mut planned = Planned {
+        name: grouped.name,
+        plans: Vec::new(),
+        needs: Vec::new(),
+        lock: Lock::default(),
+        diagnostics: grouped.diagnostics,
+    };
     for group in grouped.groups {
+        let requirements = group.requirements();
+        planned.lock.add(&group.platform, &request.choice, &requirements);
+        planned.needs.push(PlatformNeeds { platform: group.platform.clone(), requirements });
         let (plan, findings) = plan::build(&PlanRequest {
             name: planned.name.clone(),
             platform: group.platform,
@@ -86,6 +115,11 @@ pub fn plan(request: &Request) -> Result<Planned, Error> {
                 planned.diagnostics.push(finding);
             }
         }
+    }
+    if let Some(locked) = &request.lock
+        && let Some(difference) = locked.lock.difference(&planned.lock)
+    {
+        return Err(Error::LockDiffers { file: locked.file.clone(), difference: Box::new(difference) });
     }
     Ok(planned)
 }
@@ -108,21 +142,24 @@ pub async fn build(
     deliver::keep_apart(&targets, &planned.plans)?;
     let plan_done = Instant::now();
 
-    let mut images = Vec::new();
+    let (mut images, mut artifacts) = (Vec::new(), Vec::new());
     for plan in &planned.plans {
-        images.push(assemble(plan, &targets, environment, observer).await?);
+        let image = assemble(plan, &targets, environment, observer).await?;
+        artifacts.push(plans::artifact(plan, &image)?);
+        images.push(image);
     }
     // What a user annotates is the whole: registries show the annotations of the index.
     let annotations = planned.plans.first().map(|plan| plan.annotations.clone()).unwrap_or_default();
     let made = Made::of(images, annotations)?;
     let pack_done = Instant::now();
 
-    let places = deliver::deliver(targets, &made, observer).await?;
+    let places = deliver::deliver(targets, &made, &artifacts, observer).await?;
     Ok(Outcome {
         name: planned.name.clone(),
         root: made.root().clone(),
         images: made.images().iter().map(|image| summary(image, &planned)).collect(),
         places,
+        lock: planned.lock,
         diagnostics: planned.diagnostics,
         timing: Timing { plan: plan_done - started, pack: pack_done - plan_done, deliver: pack_done.elapsed() },
     })

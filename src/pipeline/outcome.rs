@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::diag::Diagnostic;
 use crate::oci::{Descriptor, Platform, RawManifest};
+use crate::plan::Lock;
 use crate::store::Location;
 
 /// A finished build.
@@ -17,6 +18,8 @@ pub struct Outcome {
     pub images: Vec<ImageSummary>,
     /// One per place, in the order asked for.
     pub places: Vec<Place>,
+    /// What the programs need, in the form to commit.
+    pub lock: Lock,
     /// Findings, none of severity `error`.
     pub diagnostics: Vec<Diagnostic>,
     /// How long it took.

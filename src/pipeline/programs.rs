@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::sysroot::{self, Placed, Roots, Sysroot};
 use super::{Error, ProgramFile, Request, naming};
-use crate::analyze::{self, Analysis, analyze_program};
+use crate::analyze::{self, Analysis, Requirement, Subject, analyze_program};
 use crate::blob::{BlobSource, FileSource, RootSource};
 use crate::diag::{Diagnostic, Severity};
 use crate::oci::Platform;
@@ -70,6 +70,20 @@ pub(super) struct Group {
     pub programs: Vec<plan::Program>,
     /// What they need of the root.
     pub found: Option<plan::Found>,
+}
+
+impl Group {
+    /// Every need, the programs themselves aside: what the root told, then what the programs alone tell.
+    pub fn requirements(&self) -> Vec<Requirement> {
+        let found = self.found.iter().flat_map(|found| found.needs.requirements.iter().chain(&found.needs.writable));
+        let mut all: Vec<Requirement> = found.cloned().collect();
+        for own in self.programs.iter().flat_map(|program| &program.requirements) {
+            if own.subject != Subject::Program && !all.iter().any(|known| known.subject == own.subject) {
+                all.push(own.clone());
+            }
+        }
+        all
+    }
 }
 
 /// Programs grouped by platform, the name that all images share, and the findings.

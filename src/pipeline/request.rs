@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::sysroot::Sysroot;
 use crate::analyze::needs::Choice;
 use crate::oci::{Platform, Reference};
-use crate::plan::{AddSpec, EncoderId, ImageOptions};
+use crate::plan::{AddSpec, EncoderId, ImageOptions, Lock};
 use crate::store::Location;
 
 /// What an image is made from and what it says about itself.
@@ -21,6 +21,8 @@ pub struct Request {
     pub roots: Vec<Sysroot>,
     /// Which needs go into the images.
     pub choice: Choice,
+    /// What the programs may need; anything else is an error.
+    pub lock: Option<Locked>,
     /// Files and directories to add to every image.
     pub adds: Vec<AddSpec>,
     /// Patterns of paths that `adds` leave out.
@@ -31,6 +33,15 @@ pub struct Request {
     pub encoder: Option<EncoderId>,
     /// Seconds since the epoch for everything that carries a time.
     pub created: u64,
+}
+
+/// A lock that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    /// Its file, for messages.
+    pub file: PathBuf,
+    /// What it says.
+    pub lock: Lock,
 }
 
 /// A program on this machine.

@@ -121,7 +121,7 @@ fn write_entry(entry: &EntryView, out: &mut String) {
 }
 
 /// Text as one word.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     spaced(&escape(text.as_bytes()))
 }
 

@@ -17,6 +17,7 @@ use super::file::{self, StoredRange};
 use super::roots::{self, Roots};
 use super::{Error, Pointer, Put, Store, walk};
 use crate::blob::Blob;
+use crate::image::PLAN_TYPE;
 use crate::limits;
 use crate::oci::{Descriptor, Digest, ManifestView, RawManifest, Reference, Tag};
 
@@ -219,8 +220,33 @@ impl LayoutStore {
         if self.size_of(manifest.digest())?.is_none() {
             return Err(self.missing(manifest.digest()));
         }
-        let changed = self.update(|roots| Ok(roots.tag(tag, &manifest.descriptor(), self.name.as_deref())?))?;
+        let changed = self.update(|roots| {
+            let replaces = roots.find(tag).is_some_and(|old| old.digest != *manifest.digest());
+            let changed = roots.tag(tag, &manifest.descriptor(), self.name.as_deref())?;
+            if replaces {
+                self.forget_plans(roots)?;
+            }
+            Ok(changed)
+        })?;
         Ok(if changed { Put::Written } else { Put::Existed })
+    }
+
+    /// Takes plans out of the roots whose image is no longer there: each build would leave one behind.
+    fn forget_plans(&self, roots: &mut Roots) -> Result<(), Error> {
+        let all = roots.descriptors();
+        let read: &walk::Read<'_> = &|d| Ok(self.read_manifest(d).unwrap_or(None));
+        let mut gone = Vec::new();
+        for root in &all {
+            let Some(ManifestView::Image(manifest)) = read(root)?.and_then(|raw| raw.view().ok()) else { continue };
+            let is_plan = manifest.artifact_type.as_deref() == Some(PLAN_TYPE);
+            if let (true, Some(subject)) = (is_plan, manifest.subject)
+                && walk::find(&all, &subject.digest, read)?.is_none()
+            {
+                gone.push(root.digest.clone());
+            }
+        }
+        roots.forget(&|root| gone.contains(&root.digest));
+        Ok(())
     }
 
     fn missing(&self, what: &dyn std::fmt::Display) -> Error {

@@ -81,6 +81,13 @@ impl Roots {
         self.manifests.len() != before
     }
 
+    /// Removes the roots without any annotation that `gone` names. Says whether something changed.
+    pub(super) fn forget(&mut self, gone: &dyn Fn(&Descriptor) -> bool) -> bool {
+        let before = self.manifests.len();
+        self.manifests.retain(|root| !(is_plain(root) && parse(root).is_some_and(|root| gone(&root))));
+        self.manifests.len() != before
+    }
+
     /// Points a tag at a manifest, in the place where the tag stood before. `name` is the repository's full name. Says
     /// whether something changed.
     pub(super) fn tag(&mut self, tag: &Tag, descriptor: &Descriptor, name: Option<&str>) -> Result<bool, Error> {
@@ -101,7 +108,14 @@ impl Roots {
             }
             self.manifests[at] = encode(&named)?;
         } else {
-            self.manifests.push(encode(&named)?);
+            // In the place of the entry without a name: what was put first stays first.
+            let digest = descriptor.digest.to_string();
+            let plain =
+                self.manifests.iter().position(|root| is_plain(root) && digest_of(root) == Some(digest.as_str()));
+            match plain {
+                Some(at) => self.manifests[at] = encode(&named)?,
+                None => self.manifests.push(encode(&named)?),
+            }
         }
         self.absorb(std::slice::from_ref(&descriptor.digest));
         Ok(true)
