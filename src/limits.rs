@@ -333,8 +333,9 @@ pub const MAX_CAPTURE_BYTES: usize = 1024;
 /// Most texts kept for one capture; a library has one or two.
 pub const MAX_CAPTURED_TEXTS: usize = 64;
 
-/// Longest path taken from the strings of an object, in bytes: built-in ones are short (`NAME_MAX` for comparison is 255).
-pub const MAX_PATH_STRING_BYTES: usize = 255;
+/// Longest path taken from the strings of an object, in bytes: single ones are short, search paths of some dozen
+/// directories reach some hundred.
+pub const MAX_PATH_STRING_BYTES: usize = 1023;
 
 /// Most paths kept of one object's strings; the largest libraries have some hundred.
 pub const MAX_PATH_STRINGS: usize = 8192;

@@ -188,10 +188,17 @@ fn lists_are_bounded() {
     assert_eq!(traits.libraries.len(), limits::MAX_LIBRARY_STRINGS);
     assert_eq!(traits.captures[&0].len(), limits::MAX_CAPTURED_TEXTS);
     assert!(!traits.complete);
-    let long =
-        format!("\0/{}\0/{}\0prefix={}\0", "p".repeat(254), "q".repeat(255), "r".repeat(limits::MAX_CAPTURE_BYTES + 1));
+    let long = format!(
+        "\0/{}\0/{}\0prefix={}\0",
+        "p".repeat(limits::MAX_PATH_STRING_BYTES - 1),
+        "q".repeat(limits::MAX_PATH_STRING_BYTES),
+        "r".repeat(limits::MAX_CAPTURE_BYTES + 1)
+    );
     let traits = read(long.as_bytes(), &needles);
-    assert_eq!((traits.paths.len(), traits.paths[0].text.len(), traits.captures.len()), (1, 255, 0));
+    assert_eq!(
+        (traits.paths.len(), traits.paths[0].text.len(), traits.captures.len()),
+        (1, limits::MAX_PATH_STRING_BYTES, 0)
+    );
 }
 
 /// Counts what is asked for of a file that claims a terabyte.

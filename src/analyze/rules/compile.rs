@@ -51,6 +51,14 @@ pub(super) enum Kind {
     Writable,
 }
 
+/// A capture's number among all, and the patterns that its texts match and do not match.
+#[derive(Debug, Clone)]
+pub(super) struct NamedCapture {
+    pub index: usize,
+    pub like: Vec<String>,
+    pub except: Vec<String>,
+}
+
 /// Strings that are looked for, each once.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
@@ -58,7 +66,7 @@ pub(super) struct Strings {
     order: Vec<Vec<u8>>,
     captures: Vec<Capture>,
     /// Captures of the pack that is compiled.
-    named: BTreeMap<String, (usize, Vec<String>)>,
+    named: BTreeMap<String, NamedCapture>,
 }
 
 impl Strings {
@@ -77,8 +85,8 @@ impl Strings {
         Ok(number)
     }
 
-    /// The number of a capture of the pack, and the patterns its text must match.
-    pub fn capture(&self, name: &str) -> Result<(usize, Vec<String>), String> {
+    /// A capture of the pack.
+    pub fn capture(&self, name: &str) -> Result<NamedCapture, String> {
         self.named.get(name).cloned().ok_or_else(|| format!("there is no capture `{name}`"))
     }
 
@@ -91,11 +99,11 @@ impl Strings {
             if file.after.len() < 4 {
                 return Err(format!("the mark of capture `{name}` is shorter than 4 bytes"));
             }
-            globs(&file.like)?;
             let until = file.until.map(u8::try_from).transpose();
             let until = until.map_err(|_| format!("capture `{name}` ends with a character that is not one byte"))?;
             let capture = Capture { after: file.after.into_bytes(), until };
-            self.named.insert(name, (self.captures.len(), file.like));
+            let named = NamedCapture { index: self.captures.len(), like: file.like, except: file.except };
+            self.named.insert(name, named);
             self.captures.push(capture);
         }
         Ok(())

@@ -37,6 +37,7 @@ struct Capture {
     name: String,
     index: usize,
     like: Option<GlobSet>,
+    except: GlobSet,
 }
 
 /// A variable for the texts that match.
@@ -73,9 +74,9 @@ impl Condition {
         let found_strings = literals(file.strings)?;
         let all_strings = literals(file.all_strings)?;
         let captures = file.captures.into_iter().map(|name| {
-            let (index, like) = strings.capture(&name)?;
-            let like = if like.is_empty() { None } else { Some(globs(&like)?) };
-            Ok(Capture { name, index, like })
+            let named = strings.capture(&name)?;
+            let like = if named.like.is_empty() { None } else { Some(globs(&named.like)?) };
+            Ok(Capture { name, index: named.index, like, except: globs(&named.except)? })
         });
         let condition = Self {
             of: file.of,
@@ -187,7 +188,10 @@ impl Condition {
     fn check_captures(&self, traits: &Traits, hit: &mut Hit) -> Option<()> {
         for capture in &self.captures {
             let texts = traits.captures.get(&capture.index).map(Vec::as_slice).unwrap_or_default();
-            let wanted = texts.iter().filter(|text| capture.like.as_ref().is_none_or(|like| matches(like, &text.text)));
+            let takes = |text: &[u8]| {
+                capture.like.as_ref().is_none_or(|like| matches(like, text)) && !matches(&capture.except, text)
+            };
+            let wanted = texts.iter().filter(|text| takes(&text.text));
             hit.bind(&capture.name, wanted.map(|text| item(text.text.clone(), &text.text, text.offset)).collect())?;
         }
         Some(())

@@ -34,6 +34,9 @@ pub(super) struct CaptureFile {
     /// Globs of which the text must match one; none takes all.
     #[serde(default)]
     pub like: Vec<String>,
+    /// Globs of which it must match none.
+    #[serde(default)]
+    pub except: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -30,7 +30,7 @@ pub struct Traits {
     pub literals: BTreeMap<usize, u64>,
     /// Index of each capture that is there, and its texts, sorted, each once.
     pub captures: BTreeMap<usize, Vec<Captured>>,
-    /// Strings that are an absolute path: `/`, visible ASCII of which one at least is a letter, and a NUL, 3 to 255 bytes.
+    /// Strings that are an absolute path: `/`, visible ASCII of which one at least is a letter, and a NUL, 3 to 1023 bytes.
     /// In front of it stands neither a name nor a quote. In the order of the search, each once.
     pub paths: Vec<PathString>,
     /// Strings that are the name of a library, without a slash: `lib*.so*`, or `*.so` with numbers behind it, and a NUL.
