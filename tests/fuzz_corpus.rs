@@ -27,6 +27,8 @@ mod ldconf;
 mod manifest;
 #[path = "../fuzz/fuzz_targets/reference.rs"]
 mod reference;
+#[path = "../fuzz/fuzz_targets/rule_pack.rs"]
+mod rule_pack;
 #[path = "../fuzz/fuzz_targets/tar.rs"]
 mod tar;
 #[path = "../fuzz/fuzz_targets/traits.rs"]
@@ -47,6 +49,7 @@ const TARGETS: &[Target] = &[
     ("ldconf", ldconf::run),
     ("manifest", manifest::run),
     ("reference", reference::run),
+    ("rule_pack", rule_pack::run),
     ("tar", tar::run),
     ("traits", traits::run),
 ];

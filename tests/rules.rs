@@ -196,3 +196,23 @@ fn a_broken_pack_is_refused_by_cause() {
     let long = good + &" ".repeat(1 << 20);
     assert!(RuleSet::parse(&[("p", &long)]).unwrap_err().to_string().contains("more than the limit"));
 }
+
+#[test]
+fn no_rule_names_a_program() {
+    for (pack, text) in RuleSet::builtin_packs() {
+        let code = text.lines().map(|line| line.split(" # ").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+        for rest in code.split("bin/").skip(1) {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.*".contains(*c)).collect();
+            assert!(matches!(name.as_str(), "sh" | "*" | "**" | ""), "pack `{pack}` names the program `{name}`");
+        }
+    }
+    // The name of the file does not make a rule hold, only that of a library does.
+    let pack = "format: 1\nversion: 1\nabout: x\nrules:\n  - { id: a, about: b, when: [{ soname: ['p*'] }], \
+        needs: [{ file: [/x], level: optional, confidence: hinted }] }\n";
+    let rules = RuleSet::parse(&[("p", pack)]).unwrap();
+    let traits = Traits::default();
+    let program = Member { path: b"/bin/p", soname: None, traits: &traits, is_program: true, is_libc: false };
+    let context = Context { libc: None, linkage: Linkage::Static };
+    assert!(rules.evaluate(&context, &[program]).is_empty());
+    assert_eq!(rules.evaluate(&context, &[Member { is_program: false, ..program }]).len(), 1);
+}

@@ -131,16 +131,15 @@ impl Condition {
             Of::Any => true,
         };
         let language = self.language.is_none_or(|language| member.traits.language == Some(language));
-        if !looked_at || !language || matches(&self.except_soname, member.name()) {
+        let excepted = member.name().is_some_and(|name| matches(&self.except_soname, name));
+        if !looked_at || !language || excepted {
             return None;
         }
         let mut hit = Hit::default();
         if let Some(globs) = &self.soname {
-            if !matches(globs, member.name()) {
-                return None;
-            }
+            let name = member.name().filter(|name| matches(globs, name))?;
             let source = if member.soname.is_some() { "DT_SONAME" } else { "file name" };
-            hit.evidence.push(Evidence::new(source, escape(member.name())));
+            hit.evidence.push(Evidence::new(source, escape(name)));
         }
         self.check_imports(member.traits, &mut hit)?;
         self.check_strings(member.traits, &mut hit)?;

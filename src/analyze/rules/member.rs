@@ -36,10 +36,12 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// The SONAME, or the file name where there is none.
+    /// What a library is known by: its SONAME, or its file name where it has none. `None` for a program without SONAME:
+    /// no rule can know a program by its name.
     #[must_use]
-    pub fn name(&self) -> &'a [u8] {
-        self.soname.unwrap_or_else(|| self.path.rsplit(|b| *b == b'/').next().unwrap_or_default())
+    pub fn name(&self) -> Option<&'a [u8]> {
+        let file = || self.path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        self.soname.or_else(|| (!self.is_program).then(file))
     }
 
     /// The directory it lies in, without a slash at the end; empty in `/` itself.
