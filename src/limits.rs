@@ -366,6 +366,10 @@ pub const MAX_CA_BUNDLE_BYTES: u64 = 16 << 20;
 /// has some 10 MiB.
 pub const MAX_PACKAGE_DATABASE_BYTES: u64 = 128 << 20;
 
+/// Largest configuration file of a package that is compared with what the package brought, in bytes: real ones are far below
+/// 1 MiB.
+pub const MAX_CONFFILE_BYTES: u64 = 16 << 20;
+
 /// Most packages of a root; Debian as a whole has some 70,000.
 pub const MAX_PACKAGES: usize = 100_000;
 

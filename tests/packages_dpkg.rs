@@ -244,3 +244,36 @@ fn alternatives_are_those_that_update_alternatives_says() {
     assert_eq!(packages.origin(&path("/etc/ld.so.cache")), Origin::Local);
     assert!(matches!(packages.origin(&path("/usr/bin/dpkg")), Origin::Package(p) if p.name == "dpkg"));
 }
+
+/// What `dpkg --verify` tells of configuration files: `??5?????? c /etc/x` when the content differs, `missing   c /etc/x`.
+#[test]
+fn changed_configuration_is_what_dpkg_says() {
+    if !Path::new("/var/lib/dpkg/status").exists() {
+        return peers::skipped("this machine has no database of dpkg");
+    }
+    let told = |words: &[&str]| {
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let verified = told(&["dpkg", "--verify"]);
+    let changed: BTreeSet<&str> = verified
+        .lines()
+        .filter(|line| line.as_bytes().get(2) == Some(&b'5'))
+        .filter_map(|line| Some(line.split_once(" c ")?.1.trim()))
+        .collect();
+    let root = DirRoot::open(Path::new("/")).unwrap();
+    let packages = Packages::read(&root).unwrap().0;
+    let all = told(&["dpkg-query", "-W", "-f=${Conffiles}\n"]);
+    let mut compared = 0;
+    for line in all.lines().filter(|line| !line.ends_with(" obsolete")) {
+        let Some((file, _)) = line.trim().rsplit_once(' ').filter(|(file, _)| Path::new(file).is_file()) else {
+            continue;
+        };
+        if std::fs::read(file).is_ok() {
+            let says = packages.is_changed(&root, &path(&std::fs::canonicalize(file).unwrap().display().to_string()));
+            assert_eq!(says.unwrap(), changed.contains(file), "{file}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 10, "only {compared} files were compared");
+}

@@ -16,6 +16,7 @@ pub fn run(data: &[u8]) {
     let (status, list, sums, diversions) = (part(), part(), part(), part());
     assert!(dpkg::parse_list(list).all(|path| !path.is_empty()));
     assert!(dpkg::parse_md5sums(sums).all(|(sum, path)| sum.len() == 32 && !path.is_empty()));
+    assert!(dpkg::parse_conffiles(status).all(|(path, sum)| !path.is_empty() && sum.len() == 32));
     assert!(parse_alternatives(b"name", data).len() <= data.len());
     let parsed = dpkg::parse_status(status);
     let path = |text: &str| ImagePath::parse(text).unwrap();

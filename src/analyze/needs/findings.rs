@@ -19,6 +19,9 @@ const OFFERED: Code = Code("N009");
 /// A library that is loaded at run time cannot be loaded.
 const UNLOADABLE: Code = Code("N010");
 
+/// A file that is there is local to the machine.
+const LOCAL: Code = Code("N011");
+
 /// Most lines about what is not included.
 const SHOWN: usize = 20;
 
@@ -54,6 +57,14 @@ pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> 
     }
     out.extend(offered(requirements));
     out
+}
+
+/// A file that was written or changed on the machine itself.
+pub(super) fn local(path: &[u8]) -> Diagnostic {
+    let message = "it is no file of a package, or was changed on this machine, and so stays out of the image";
+    Diagnostic::new(LOCAL, Severity::Note, escape(path), message).with_hint(
+        "add it with `--add SRC:DST` where the image is to have it as it is here, or take a root with `--root`",
+    )
 }
 
 /// One finding about everything that a flag would include.

@@ -5,7 +5,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::made::{self, Made};
 use super::trees::{self, Wish};
 use super::walk::{Walk, is_executable, program_at};
-use super::{Reason, Subject, findings, resolved_size};
+use super::{Reason, Subject, findings, local, resolved_size};
 use crate::analyze::rules::{Want, Wanted};
 use crate::diag::escape;
 use crate::elf::{ElfFacts, FileKind, Linkage, classify};
@@ -104,7 +104,8 @@ impl Walk<'_> {
     /// The regular file at a path that may go into an image.
     pub fn file(&self, path: &[u8]) -> Result<Option<(Vec<u8>, Resolved)>, RootError> {
         let found = self.look(path)?.filter(|found| matches!(found.node, Node::File { .. }));
-        Ok(found.filter(|found| self.may_copy(found)).map(|found| (path.to_vec(), found)))
+        let Some(found) = found else { return Ok(None) };
+        Ok(local::may_copy(self.request, &found.path)?.then(|| (path.to_vec(), found)))
     }
 
     /// The directory at a path.
@@ -113,7 +114,7 @@ impl Walk<'_> {
     }
 
     /// What a path leads to; loops and what may not be read are nothing.
-    fn look(&self, path: &[u8]) -> Result<Option<Resolved>, RootError> {
+    pub fn look(&self, path: &[u8]) -> Result<Option<Resolved>, RootError> {
         match resolve(self.root(), path) {
             Ok(found) => Ok(found),
             Err(RootError::TooManyLinks(_) | RootError::PathTooLong) => Ok(None),
@@ -166,7 +167,7 @@ impl Walk<'_> {
             }
             Met::Tree(path, top, only) => {
                 let wish = Wish { only: only.as_ref(), except: &[] };
-                let tree = trees::take(root, top, &wish, reason, &mut self.files)?;
+                let tree = trees::take(self.request, top, &wish, reason, &mut self.files)?;
                 taken.files.push(escape(path));
                 taken.size = tree.size;
                 for file in tree.files {

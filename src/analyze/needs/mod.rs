@@ -14,6 +14,7 @@ mod files;
 mod findings;
 mod image;
 mod live;
+mod local;
 mod made;
 mod meet;
 mod member;

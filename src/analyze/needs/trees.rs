@@ -3,10 +3,11 @@
 use globset::GlobSet;
 
 use super::files::{FileSet, ImageFileKind};
+use super::{NeedsRequest, local};
 use crate::analyze::Reason;
 use crate::limits;
 use crate::oci::ImagePath;
-use crate::rootfs::{Node, Resolved, Root, RootError};
+use crate::rootfs::{Node, Resolved, RootError};
 
 /// What was taken.
 #[derive(Debug, Default)]
@@ -30,12 +31,13 @@ pub(super) struct Wish<'a> {
 /// Takes the directory at `top` (links resolved) with all below it. Links in it stay links; what they lead to outside of it
 /// comes along.
 pub(super) fn take(
-    root: &dyn Root,
+    request: &NeedsRequest,
     top: &Resolved,
     wish: &Wish<'_>,
     reason: &Reason,
     set: &mut FileSet,
 ) -> Result<Taken, RootError> {
+    let root = &*request.root;
     let mut out = Taken::default();
     set.links(root, top, reason)?;
     let mut open = vec![top.path.clone()];
@@ -61,7 +63,7 @@ pub(super) fn take(
             let wanted = wish.only.is_none_or(|only| only.is_match(as_path(&name)));
             match root.node(&path)? {
                 Some(Node::Directory { .. }) => open.push(path),
-                Some(node @ Node::File { .. }) if wanted => {
+                Some(node @ Node::File { .. }) if wanted && local::may_copy(request, &path)? => {
                     if let Node::File { size, .. } = &node {
                         out.size += size;
                     }
@@ -69,7 +71,7 @@ pub(super) fn take(
                     set.copy(path.clone(), &resolved, reason);
                     out.files.push(path);
                 }
-                Some(Node::Symlink(target)) if wanted => link(root, &path, target, reason, set, &mut out)?,
+                Some(Node::Symlink(target)) if wanted => link(request, &path, target, reason, set, &mut out)?,
                 _ => {}
             }
         }
@@ -80,13 +82,14 @@ pub(super) fn take(
 
 /// A link, when it leads to something; a file that it leads to comes along.
 fn link(
-    root: &dyn Root,
+    request: &NeedsRequest,
     path: &ImagePath,
     target: Vec<u8>,
     reason: &Reason,
     set: &mut FileSet,
     out: &mut Taken,
 ) -> Result<(), RootError> {
+    let root = &*request.root;
     let found = match crate::rootfs::resolve(root, path.as_bytes()) {
         Ok(found) => found,
         Err(RootError::TooManyLinks(_) | RootError::PathTooLong) => None,
@@ -95,6 +98,7 @@ fn link(
     };
     let Some(found) = found else { return Ok(()) };
     match &found.node {
+        Node::File { .. } if !local::may_copy(request, &found.path)? => Ok(()),
         Node::File { size, .. } => {
             if !set.contains(&found.path) {
                 out.size += size;

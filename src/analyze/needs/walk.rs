@@ -8,7 +8,7 @@ use super::member::KnownTraits;
 use super::placed::{self, Elsewhere};
 use super::{
     Choice, Confidence, FileSet, Level, Needs, NeedsRequest, Outcome, ProgramAt, Reason, Requirement, Selector,
-    Subject, features, findings, image, reasons,
+    Subject, features, findings, image, local, reasons,
 };
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
@@ -17,7 +17,7 @@ use crate::diag::escape;
 use crate::elf::{ElfFacts, Linkage};
 use crate::limits;
 use crate::oci::ImagePath;
-use crate::rootfs::{Resolved, Root, RootError, resolve};
+use crate::rootfs::{Root, RootError, resolve};
 
 /// State of the walk.
 pub(super) struct Walk<'a> {
@@ -248,6 +248,12 @@ impl<'a> Walk<'a> {
         let Some(met) = met else {
             // A hint that leads nowhere is none; what the user asked for, or what is needed, is missing.
             if decision == Decision::Include && wanted.confidence != Confidence::Hinted {
+                if let Some(path) = self.local(&wanted.want)? {
+                    let finding = findings::local(&path);
+                    if !self.needs.diagnostics.contains(&finding) {
+                        self.needs.diagnostics.push(finding);
+                    }
+                }
                 requirement.outcome = Outcome::Missing;
                 self.tell(requirement);
             }
@@ -325,15 +331,19 @@ pub(super) fn program_at(path: ImagePath, facts: ElfFacts) -> ProgramAt {
 }
 
 impl Walk<'_> {
-    /// Whether what a path leads to may go into an image: of the machine's own `/`, what administrators and scripts wrote
-    /// may not.
-    pub fn may_copy(&self, found: &Resolved) -> bool {
-        let local = |directory: &[u8]| found.path.as_bytes().starts_with(directory);
-        !self.request.host || !(local(b"etc/") || local(b"var/")) || self.is_of_a_package(&found.path)
-    }
-
-    /// Whether a package brought a path; only of the machine's own root is it asked.
-    pub fn is_of_a_package(&self, path: &ImagePath) -> bool {
-        !self.request.host || self.request.packages.as_ref().is_some_and(|packages| packages.is_known(path))
+    /// The first path that is asked for, is there, and is local to the machine.
+    fn local(&self, want: &Want) -> Result<Option<Vec<u8>>, RootError> {
+        if !self.request.host || !matches!(want, Want::AnyOf(_) | Want::AllOf(_) | Want::Program(_)) {
+            return Ok(None);
+        }
+        for path in want.names().iter().filter(|name| name.starts_with(b"/")) {
+            if let Some(found) = self.look(path)?
+                && matches!(found.node, crate::rootfs::Node::File { .. })
+                && !local::may_copy(self.request, &found.path)?
+            {
+                return Ok(Some(path.to_vec()));
+            }
+        }
+        Ok(None)
     }
 }

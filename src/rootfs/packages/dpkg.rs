@@ -106,6 +106,25 @@ pub fn parse_md5sums(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// The lines of a `Conffiles` field: a path, here without leading slash, the checksum of what the package brought, and
+/// perhaps words about its state. Paths whose checksum dpkg does not know yet are left out.
+pub fn parse_conffiles(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let is_sum = |word: &[u8]| word.len() == 32 && word.iter().all(u8::is_ascii_hexdigit);
+    field.split(|b| *b == b'\n').filter_map(move |line| {
+        let path = line.trim_ascii_start().strip_prefix(b"/")?;
+        let mut end = path.len();
+        // Paths may have blanks; what comes behind the checksum has none of its length.
+        while let Some(blank) = path.get(..end)?.iter().rposition(|b| *b == b' ') {
+            let word = path.get(blank + 1..end)?;
+            if is_sum(word) {
+                return path.get(..blank).filter(|path| !path.is_empty()).map(|path| (path, word));
+            }
+            end = blank;
+        }
+        None
+    })
+}
+
 /// Where the file of a diverted path is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Diversion {

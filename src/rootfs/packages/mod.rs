@@ -6,9 +6,11 @@
 mod aliases;
 mod alternatives;
 pub mod apk;
+mod conffiles;
 pub mod dpkg;
 mod findings;
 mod index;
+mod md5;
 mod metadata;
 mod package;
 mod read;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::local;
 use super::super::meet::Taken;
 use super::super::placed::slashed;
 use super::super::walk::Walk;
@@ -74,7 +75,9 @@ fn singles(walk: &Walk<'_>) -> Result<Vec<Resolved>, RootError> {
             let Ok(path) = directory.join(&name) else { continue };
             match root.node(&path)? {
                 Some(Node::Directory { .. }) => open.push(path),
-                Some(node @ Node::File { .. }) if name.ends_with(b".crt") && walk.is_of_a_package(&path) => {
+                Some(node @ Node::File { .. })
+                    if name.ends_with(b".crt") && local::is_of_a_package(walk.request, &path) =>
+                {
                     out.push(Resolved { path, node, links: Vec::new() });
                 }
                 _ => {}

@@ -52,7 +52,7 @@ pub(super) fn take(walk: &mut Walk<'_>, locales: &[Locale], reason: &Reason) -> 
     let mut out = Taken::default();
     for locale in locales {
         let wish = Wish { only: None, except: &[] };
-        let taken = trees::take(walk.root(), &locale.directory, &wish, reason, &mut walk.files)?;
+        let taken = trees::take(walk.request, &locale.directory, &wish, reason, &mut walk.files)?;
         out.files.push(escape(&locale.path));
         out.size += taken.size;
     }

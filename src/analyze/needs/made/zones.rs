@@ -34,7 +34,7 @@ pub(super) fn take(walk: &mut Walk<'_>, zones: &Zones, reason: &Reason) -> Resul
     match zones {
         Zones::Root(path, top) => {
             let wish = Wish { only: None, except: &EXCEPT };
-            let taken = trees::take(walk.root(), top, &wish, reason, &mut walk.files)?;
+            let taken = trees::take(walk.request, top, &wish, reason, &mut walk.files)?;
             Ok(Taken { files: vec![escape(path)], size: taken.size })
         }
         Zones::Own(path) => {
