@@ -12,12 +12,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/debs.sh"
 directory=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/coracle/debian-root}
 mkdir -p "$directory/packages" "$directory/root"
+# The machine's own apt would prefer versions that it has from elsewhere, and no archive may have those any more.
+private_apt "$directory/apt" amd64 "${CORACLE_DEBIAN_SUITE:-bookworm}"
 cd "$directory/packages"
-if [ "$(id -u)" = 0 ]; then
-    # Else apt-get drops to a user that may not write here, and says so for every package.
-    sandbox="-o APT::Sandbox::User=root"
-fi
-xargs -n 50 apt-get ${sandbox:-} -q download < "$here/debian-root.txt" >&2
+APT_CONFIG=$directory/apt/apt.conf xargs -n 50 apt-get -q download < "$here/debian-root.txt" >&2
 merged_usr "$directory/root"
 unpack_debs "$directory" *.deb
 if [ "$(id -u)" = 0 ]; then

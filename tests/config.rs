@@ -36,6 +36,12 @@ fn refused(yaml: &str) -> String {
     Case::new().read(yaml).unwrap_err()
 }
 
+fn needs_arrive(settings: &Settings) {
+    let needs = &settings.needs;
+    let texts: Vec<String> = needs.with.iter().chain(&needs.without).map(ToString::to_string).collect();
+    assert_eq!((texts.join(" "), needs.strict), ("certs lib:libidn2.so.0 tzdata".to_owned(), true));
+}
+
 #[test]
 fn every_key_arrives() {
     let case = Case::new();
@@ -100,9 +106,7 @@ stop_signal: SIGINT
     assert_eq!(options.labels["build"], "7");
     assert_eq!(options.annotations["org.opencontainers.image.title"], "Web");
     assert_eq!((options.volumes.as_slice(), options.writable.len()), (["/data".to_owned()].as_slice(), 2));
-    let needs = &settings.needs;
-    let texts: Vec<String> = needs.with.iter().chain(&needs.without).map(ToString::to_string).collect();
-    assert_eq!((texts.join(" "), needs.strict), ("certs lib:libidn2.so.0 tzdata".to_owned(), true));
+    needs_arrive(&settings);
     assert!(options.openshift && options.passwd);
     assert_eq!(options.file_caps[0].capabilities.to_string(), "cap_net_bind_service=ep");
     assert_eq!(settings.encoder, Some(EncoderId::Zst1));

@@ -225,15 +225,15 @@ fn broken_dynamic_sections() {
     let at = dynamic_at(&good);
     // Entries: DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_FLAGS_1, DT_NULL, 16 bytes each, the value in the second half.
     let max = u64::MAX.to_le_bytes();
-    assert_eq!(code(&good), "B050");
+    assert_eq!(code(&good), "");
     for (entry, with) in [(0, &max), (1, &max), (2, &[0; 8]), (2, &[2, 0, 0, 0, 0, 0, 0, 0])] {
         assert_eq!(code(&patch(&good, at + entry * 16 + 8, with)), "B023", "entry {entry}");
     }
     // The end mark is gone: the section ends with its segment.
-    assert_eq!(code(&patch(&good, at + 4 * 16, &[0x17])), "B050");
+    assert_eq!(code(&patch(&good, at + 4 * 16, &[0x17])), "");
     // Its address is mapped by nothing: as if there were none.
     let header = 64 + (usize::from(good[56]) - 1) * 56;
-    assert_eq!(code(&patch(&good, header + 16, &max)), "B050");
+    assert_eq!(code(&patch(&good, header + 16, &max)), "");
     assert_eq!(ElfFacts::parse(&patch(&good, header + 16, &max)).unwrap().dynamic, None);
 }
 

@@ -100,6 +100,20 @@ fn a_plain_program_gets_its_libraries_and_nothing_else() {
 }
 
 #[test]
+fn users_are_looked_up_in_files_of_our_own() {
+    let (bench, root) = bench("#include <pwd.h>\nint main(void) { return getpwuid(0) == 0; }\n");
+    root.file("/etc/passwd", "local:x:1000:1000::/home/local:/bin/sh\n");
+    let planned = plan(&bench, &[]);
+    let passwd = planned.has("/etc/passwd")["content"].as_str().unwrap();
+    assert!(passwd.contains("nonroot:x:65532") && !passwd.contains("local"), "{passwd}");
+
+    let without = plan(&bench, &["--without", "users"]);
+    without.lacks("/etc/passwd");
+    assert!(without.stderr.contains("warning[N005]"), "{}", without.stderr);
+    refused(&bench, &["--without", "users", "--strict"], &["error[N005]"]);
+}
+
+#[test]
 fn certificates_come_from_the_user_the_root_its_package_or_mozilla() {
     const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
     let pem = |name: &str| format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n");
@@ -305,4 +319,16 @@ fn the_files_of_an_image_are_a_root_as_well() {
     let inside = bench.run(["plan", "root:/app/carrier", "--root", "oci:base"]);
     assert!(inside.succeeds().contains("file 0555 0:0 /app/carrier "));
     refused(&bench, &["--root", "oci:absent"], &["absent"]);
+}
+
+#[test]
+fn libraries_that_watch_the_loader_come_along() {
+    let bench = Workbench::new();
+    let code = "unsigned int la_version(unsigned int v) { return v; }\n";
+    let audit = cc(bench.path(), "libwatch.so", code, &["-shared", "-fPIC"]);
+    cc(bench.path(), "app", PLAIN, &["-Wl,--audit,/usr/lib/watch/libwatch.so"]);
+    let root = Sysroot::of(bench.join("root"), &[&bench.join("app")]);
+    root.copy(&audit, "/usr/lib/watch/libwatch.so");
+    let planned = plan(&bench, &[]);
+    assert_eq!(planned.has("/usr/lib/watch/libwatch.so")["rule"], "loader/audit");
 }

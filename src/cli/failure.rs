@@ -36,17 +36,17 @@ impl Blame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     blame: Blame,
-    message: String,
+    message: Box<str>,
     lines: Vec<String>,
     causes: Vec<String>,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     findings: Vec<Diagnostic>,
 }
 
 impl Failure {
     /// The user's input is wrong.
     pub fn input(message: impl Into<String>) -> Self {
-        let message = shown(&message.into());
+        let message = shown(&message.into()).into();
         Self { blame: Blame::Input, message, lines: Vec::new(), causes: Vec::new(), hint: None, findings: Vec::new() }
     }
 
@@ -79,7 +79,7 @@ impl Failure {
     pub fn of(blame: Blame, error: &(dyn StdError + 'static)) -> Self {
         let mut failure = Self { blame, ..Self::input(error.to_string()) };
         let mut source = error.source();
-        let mut last = failure.message.clone();
+        let mut last = failure.message.to_string();
         while let Some(cause) = source {
             let text = shown(&cause.to_string());
             if !last.ends_with(&text) {
@@ -113,7 +113,7 @@ impl Failure {
     /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(shown(&hint.into()));
+        self.hint = Some(shown(&hint.into()).into());
         self
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
 use crate::analyze::verdict::{self, Judgement, Question};
-use crate::diag::escape;
+use crate::diag::{Evidence, escape};
 use crate::elf::{ElfFacts, Linkage};
 use crate::limits;
 use crate::oci::ImagePath;
@@ -126,7 +126,29 @@ impl<'a> Walk<'a> {
             self.judged(configuration);
         }
         self.live.push(live);
-        self.place(self.live.len() - 1)
+        self.place(self.live.len() - 1)?;
+        self.audits(self.live.len() - 1)
+    }
+
+    /// Libraries that watch the loader, each with what is mapped for it: the loader takes them before anything else.
+    fn audits(&mut self, at: usize) -> Result<(), RootError> {
+        let (root, place) = (self.root(), self.live[at].place(0));
+        let audits = self.live[at].closure.as_ref().map(|closure| closure.audits.clone()).unwrap_or_default();
+        for audit in audits {
+            // One that is missing is told by the verdict; the loader goes on without it.
+            let Ok(closure) = &audit.outcome else { continue };
+            for loaded in closure.loaded.iter().filter(|l| l.found != Found::Interpreter) {
+                let mut reason = Reason::new("loader/audit", place.clone(), Confidence::Proven);
+                reason.evidence.push(Evidence::new("DT_AUDIT", escape(&audit.name)));
+                self.files.take_resolved(root, &loaded.resolved, &reason)?;
+                let name = Subject::Library(escape(super::member::file_name(&loaded.path)));
+                let mut requirement = Requirement::included(name, Level::Recommended, reason);
+                requirement.files = vec![escape(&loaded.path)];
+                requirement.size = super::resolved_size(&loaded.resolved);
+                self.tell(requirement);
+            }
+        }
+        Ok(())
     }
 
     /// Takes over what was judged; the same is told once.
