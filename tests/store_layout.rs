@@ -10,7 +10,9 @@ use std::sync::Arc;
 use coracle::blob::{Blob, BytesSource, SealedFile};
 use coracle::image::Index;
 use coracle::oci::{Annotations, Descriptor, Digest, ImageManifest, RawManifest, Reference, Tag, media_type};
-use coracle::store::{CopyOptions, Error, LayoutStore, MemoryStore, Pointer, Put, Store, copy, put_image, put_index};
+use coracle::store::{
+    CopyOptions, Error, LayoutStore, MemoryStore, Pointer, Put, Referrers, Store, copy, put_image, put_index,
+};
 
 /// Every file below a directory with its size.
 fn files(directory: &Path) -> BTreeMap<String, u64> {
@@ -264,7 +266,7 @@ async fn referrers_are_found_and_copied() {
     assert_eq!(found[0].annotations["k"], "application/sbom");
 
     let to = MemoryStore::new();
-    let options = CopyOptions { referrers: true, ..tagged("v1") };
+    let options = CopyOptions { referrers: Referrers::All, ..tagged("v1") };
     copy(&from, &Pointer::Tag(tag("v1")), &to, &options).await.unwrap();
     assert_eq!(to.referrers(image.manifest().digest()).await.unwrap(), found);
     assert_eq!(to.referrers(sbom.digest()).await.unwrap().len(), 1, "the signature of the SBOM came along");

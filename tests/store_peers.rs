@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use coracle::diag::Severity;
-use coracle::image::{Image, Index};
+use coracle::image::{Artifact, Image, Index, PLAN_TYPE};
 use coracle::observe::silent;
 use coracle::oci::{Annotations, ImageConfig, ManifestView};
 use coracle::store::{
@@ -38,8 +38,17 @@ fn named() -> ArchiveOptions {
 async fn archive(index: &Index, path: &Path) {
     let store = MemoryStore::new();
     put_index(&store, index, &CopyOptions::default()).await.unwrap();
+    // Plans travel with the images, and no tool may stumble over them.
+    for image in index.images() {
+        let plan = Artifact::of(PLAN_TYPE, b"a plan".to_vec(), &image.descriptor()).unwrap();
+        for blob in plan.blobs() {
+            store.put_blob(blob).await.unwrap();
+        }
+        store.put_manifest(plan.manifest()).await.unwrap();
+    }
     let pointer = Pointer::Digest(index.manifest().digest().clone());
-    Archive::prepare(&store, &pointer, &named()).await.unwrap().write_file(path).await.unwrap();
+    let options = ArchiveOptions { plans: true, ..named() };
+    Archive::prepare(&store, &pointer, &options).await.unwrap().write_file(path).await.unwrap();
 }
 
 fn pair() -> Vec<Image> {

@@ -8,6 +8,9 @@ mod elf;
 mod peers;
 #[path = "support/roots.rs"]
 mod roots;
+#[path = "support/scripted.rs"]
+#[allow(dead_code, reason = "one refusal is enough here")]
+mod scripted;
 
 use std::process::Command;
 
@@ -104,6 +107,49 @@ fn the_plan_in_a_layout_changes_no_image_and_no_other_tool_minds() {
         let listed = stat.args(["stat", "--image", "out:latest"]).current_dir(bench.path()).output().unwrap();
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     }
+}
+
+#[test]
+fn the_plan_goes_where_the_image_goes() {
+    let bench = bench();
+    let (path, host) = ("/usr/lib/libdeep.so.2", bench.serve([""; 0]));
+    let build = ["build", "root:/usr/bin/demo", "--root", "sys", "--quiet"];
+    bench.run([&build[..], &["-o", "archive:demo.tar", "-t", "r.example/demo:v1"]].concat()).succeeds();
+    bench.run(["why", "archive:demo.tar", path]).says(0, CHAIN, "");
+    bench.run(["validate", "archive:demo.tar"]).succeeds();
+    let name = format!("{}/demo:v1", host.address);
+    let pushed = bench.run([&build[..], &["-t", &name, "--push"]].concat()).succeeds();
+    bench.run(["why", &name, path]).says(0, CHAIN, "");
+    let layout = bench.run(["inspect", "oci:out", "--format", "json"]).succeeds();
+    let layout: Value = serde_json::from_str(&layout).unwrap();
+    assert!(pushed.trim_end().ends_with(layout["digest"].as_str().unwrap()), "{pushed}");
+    // Copies: from a layout to a registry, from there to a layout and an archive.
+    let copy = format!("{}/copy:v1", host.address);
+    bench.run(["push", "oci:out", &copy, "--quiet"]).succeeds();
+    bench.run(["why", &copy, path]).says(0, CHAIN, "");
+    for back in ["oci:back", "archive:back.tar"] {
+        bench.run(["pull", &copy, back, "--quiet"]).succeeds();
+        bench.run(["why", back, path]).says(0, CHAIN, "");
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_the_plan_gets_the_image() {
+    let bench = bench();
+    let registry = scripted::Scripted::start(|seen, _| {
+        let is_plan = String::from_utf8_lossy(&seen.body).contains("\"application/vnd.coracle.plan.v1+text\"");
+        let refusal = r#"{"errors":[{"code":"MANIFEST_INVALID","message":"no artifacts here"}]}"#;
+        (seen.method == "PUT" && is_plan).then(|| scripted::Answer::new(400, refusal))
+    });
+    let name = format!("{}/demo:v1", registry.host());
+    let run = bench.run(["build", "root:/usr/bin/demo", "--root", "sys", "-t", &name, "--push"]);
+    let head = format!("note[R001]: `{}/demo`: the registry does not take the plan of the image, ", registry.host());
+    assert!(run.stderr().contains(&head) && run.stderr().contains("no artifacts here"), "{}", run.stderr());
+    run.succeeds();
+    bench.run(["push", "oci:out", &format!("{}/copy:v1", registry.host())]).succeeds();
+    let without = bench.run(["why", &name, "/usr/bin/demo"]);
+    assert!(without.stderr().starts_with("error: no plan travels with `"), "{}", without.stderr());
+    bench.run(["inspect", &name]).succeeds();
 }
 
 #[test]

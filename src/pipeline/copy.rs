@@ -4,7 +4,7 @@ use super::deliver::{named_layout, with_tag};
 use super::{Environment, Error, places};
 use crate::observe::SharedObserver;
 use crate::oci::{Digest, Platform, RawManifest, Reference, Tag};
-use crate::store::{self, Archive, ArchiveOptions, CopyOptions, Daemon, Location, Pointer, Store};
+use crate::store::{self, Archive, ArchiveOptions, CopyOptions, Daemon, Location, Pointer, Referrers, Store};
 
 /// What a copy brought to one place.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ async fn copy_one(
     let whole = |root, references| CopiedTo { root, references, written: 0, spared: 0, bytes: 0 };
     let target: Box<dyn Store> = match to {
         Location::Archive(file) => {
-            let archive = Archive::prepare(store, pointer, &options(names)).await?;
+            let archive = Archive::prepare(store, pointer, &ArchiveOptions { plans: true, ..options(names) }).await?;
             archive.write_file(file).await?;
             return Ok(whole(archive.root().clone(), vec![to.to_string()]));
         }
@@ -84,6 +84,7 @@ async fn copy_one(
             platforms: platforms.to_vec(),
             tags: tags(from, to)?,
             observer: observer.clone(),
+            referrers: Referrers::Plans,
             ..CopyOptions::default()
         },
     )

@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::made::Made;
+use super::made::{Content, Made};
 use super::{Delivery, Environment, Error, Place, plans};
 use crate::blob::Blob;
-use crate::image::Artifact;
+use crate::diag::Diagnostic;
 use crate::observe::SharedObserver;
 use crate::oci::{Descriptor, Reference, Tag};
 use crate::plan::{EncoderId, EntryKind, Plan};
@@ -265,26 +265,37 @@ pub(super) fn keep_apart(targets: &[Target], plans: &[Plan]) -> Result<(), Error
 pub(super) async fn deliver(
     targets: Vec<Target>,
     made: &Made,
-    artifacts: &[Artifact],
     observer: &SharedObserver,
-) -> Result<Vec<Place>, Error> {
+) -> Result<(Vec<Place>, Vec<Diagnostic>), Error> {
     let options = CopyOptions { observer: observer.clone(), ..CopyOptions::default() };
     let mut places: Vec<Place> = targets.iter().map(|target| place(target, made)).collect();
-    let mut filled = Vec::new();
+    let (mut filled, mut findings) = (Vec::new(), Vec::new());
     for (target, place) in targets.iter().zip(&mut places) {
         let Some(store) = target.store()? else { continue };
-        let copied = match made {
-            Made::Image(image) => put_image(&*store, image, &options).await?,
-            Made::Index(index) => put_index(&*store, index, &options).await?,
+        let copied = match &made.content {
+            Content::Image(image) => put_image(&*store, image, &options).await?,
+            Content::Index(index) => put_index(&*store, index, &options).await?,
         };
-        plans::put(&*store, artifacts).await?;
+        match (plans::put(&*store, made.artifacts()).await, &target.kind) {
+            (Ok(()), _) => {}
+            // Registries may refuse what they do not know; the image is there.
+            (Err(error), Kind::Repository { .. }) if !matches!(error, crate::store::Error::Cancelled) => {
+                findings.push(plans::refused(&store.location(), &error));
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
         (place.written, place.spared, place.bytes) = (copied.written, copied.spared, copied.bytes);
         filled.push((store, target));
     }
     for target in &targets {
         let pointer = Pointer::Digest(made.root().digest().clone());
-        let options =
-            ArchiveOptions { names: target.names.clone(), observer: observer.clone(), ..ArchiveOptions::default() };
+        let plans = matches!(target.kind, Kind::Archive(_));
+        let options = ArchiveOptions {
+            names: target.names.clone(),
+            plans,
+            observer: observer.clone(),
+            ..ArchiveOptions::default()
+        };
         match &target.kind {
             Kind::Archive(file) => Archive::prepare(made, &pointer, &options).await?.write_file(file).await?,
             Kind::Daemon(daemon) => {
@@ -305,7 +316,7 @@ pub(super) async fn deliver(
             }
         }
     }
-    Ok(places)
+    Ok((places, findings))
 }
 
 fn place(target: &Target, made: &Made) -> Place {

@@ -4,13 +4,20 @@ use async_trait::async_trait;
 
 use super::Error;
 use crate::blob::Blob;
-use crate::image::{Image, Index};
+use crate::image::{Artifact, Image, Index};
 use crate::oci::{Annotations, Descriptor, Digest, RawManifest, Tag};
 use crate::store::{self, Pointer, Put, Store};
 
+/// What was put together, and the artifacts about it.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub content: Content,
+    artifacts: Vec<Artifact>,
+}
+
 /// What was put together.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(super) enum Content {
     /// One platform.
     Image(Box<Image>),
     /// Several.
@@ -19,37 +26,45 @@ pub(super) enum Made {
 
 impl Made {
     /// One image as it is, several as an index with these annotations.
-    pub fn of(images: Vec<Image>, annotations: Annotations) -> Result<Self, Error> {
-        match <[Image; 1]>::try_from(images) {
-            Ok([image]) => Ok(Self::Image(Box::new(image))),
-            Err(images) => Ok(Self::Index(Index::assemble(images, annotations)?)),
-        }
+    pub fn of(images: Vec<Image>, annotations: Annotations, artifacts: Vec<Artifact>) -> Result<Self, Error> {
+        let content = match <[Image; 1]>::try_from(images) {
+            Ok([image]) => Content::Image(Box::new(image)),
+            Err(images) => Content::Index(Index::assemble(images, annotations)?),
+        };
+        Ok(Self { content, artifacts })
+    }
+
+    /// The artifacts about the images.
+    pub fn artifacts(&self) -> &[Artifact] {
+        &self.artifacts
     }
 
     /// The images, in the index's order.
     pub fn images(&self) -> &[Image] {
-        match self {
-            Self::Image(image) => std::slice::from_ref(image),
-            Self::Index(index) => index.images(),
+        match &self.content {
+            Content::Image(image) => std::slice::from_ref(image),
+            Content::Index(index) => index.images(),
         }
     }
 
     /// The manifest or index that stands for all.
-    pub const fn root(&self) -> &RawManifest {
-        match self {
-            Self::Image(image) => image.manifest(),
-            Self::Index(index) => index.manifest(),
+    pub fn root(&self) -> &RawManifest {
+        match &self.content {
+            Content::Image(image) => image.manifest(),
+            Content::Index(index) => index.manifest(),
         }
     }
 
     fn manifest(&self, pointer: &Pointer) -> Option<&RawManifest> {
         let Pointer::Digest(digest) = pointer else { return None };
         let images = self.images().iter().map(Image::manifest);
-        images.chain([self.root()]).find(|manifest| manifest.digest() == digest)
+        let artifacts = self.artifacts.iter().map(Artifact::manifest);
+        images.chain([self.root()]).chain(artifacts).find(|manifest| manifest.digest() == digest)
     }
 
     fn blob(&self, digest: &Digest) -> Option<&Blob> {
-        self.images().iter().flat_map(Image::blobs).find(|blob| blob.descriptor().digest == *digest)
+        let artifacts = self.artifacts.iter().flat_map(Artifact::blobs);
+        self.images().iter().flat_map(Image::blobs).chain(artifacts).find(|blob| blob.descriptor().digest == *digest)
     }
 
     fn missing(&self, what: &dyn std::fmt::Display) -> store::Error {
@@ -95,8 +110,8 @@ impl Store for Made {
         Ok(Vec::new())
     }
 
-    async fn referrers(&self, _: &Digest) -> Result<Vec<Descriptor>, store::Error> {
-        Ok(Vec::new())
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, store::Error> {
+        Ok(self.artifacts.iter().filter_map(|artifact| store::referrer(artifact.manifest(), digest)).collect())
     }
 
     fn location(&self) -> String {

@@ -150,17 +150,17 @@ pub async fn build(
     }
     // What a user annotates is the whole: registries show the annotations of the index.
     let annotations = planned.plans.first().map(|plan| plan.annotations.clone()).unwrap_or_default();
-    let made = Made::of(images, annotations)?;
+    let made = Made::of(images, annotations, artifacts)?;
     let pack_done = Instant::now();
 
-    let places = deliver::deliver(targets, &made, &artifacts, observer).await?;
+    let (places, findings) = deliver::deliver(targets, &made, observer).await?;
     Ok(Outcome {
         name: planned.name.clone(),
         root: made.root().clone(),
         images: made.images().iter().map(|image| summary(image, &planned)).collect(),
         places,
         lock: planned.lock,
-        diagnostics: planned.diagnostics,
+        diagnostics: planned.diagnostics.into_iter().chain(findings).collect(),
         timing: Timing { plan: plan_done - started, pack: pack_done - plan_done, deliver: pack_done.elapsed() },
     })
 }

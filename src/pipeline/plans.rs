@@ -1,6 +1,7 @@
 //! The plans that travel with images.
 
 use super::{Environment, Error, SeenImage, look};
+use crate::diag::{Code, Diagnostic, Evidence, Severity};
 use crate::image::{Artifact, Image, PLAN_TYPE};
 use crate::limits;
 use crate::observe::SharedObserver;
@@ -22,6 +23,22 @@ pub(super) async fn put(to: &dyn Store, artifacts: &[Artifact]) -> Result<(), st
         to.put_manifest(artifact.manifest()).await?;
     }
     Ok(())
+}
+
+/// The plan was not taken by a registry.
+const REFUSED: Code = Code("R001");
+
+/// The finding about a registry that does not take a plan.
+pub(super) fn refused(place: &str, error: &store::Error) -> Diagnostic {
+    let message =
+        "the registry does not take the plan of the image, so that `coracle why` will not know its reasons there";
+    let mut evidence = vec![Evidence::new("error", error.to_string())];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        evidence.push(Evidence::new("caused by", cause.to_string()));
+        source = cause.source();
+    }
+    Diagnostic::new(REFUSED, Severity::Note, place, message).with_evidence(evidence)
 }
 
 /// The plans of an image, or of the images of an index, as they were when the images were made.

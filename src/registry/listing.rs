@@ -12,7 +12,7 @@ use super::{Error, error::printable};
 use crate::limits;
 use crate::net::{Method, Response, StatusCode, header, resolve_link};
 use crate::observe::Event;
-use crate::oci::{Descriptor, Digest, ImageIndex, ManifestView, RedactedUrl, Tag, media_type};
+use crate::oci::{Descriptor, Digest, ImageIndex, ManifestView, RawManifest, RedactedUrl, Tag, media_type};
 
 /// Tags asked for per page; what Amazon ECR takes at most.
 const TAGS_PER_PAGE: &str = "1000";
@@ -68,6 +68,43 @@ pub(super) async fn referrers(host: &Host, repository: &str, digest: &Digest) ->
         // Somebody uses the tag for something else.
         _ => Ok(Vec::new()),
     }
+}
+
+/// Adds a manifest to the tag that lists what refers to `subject`, for a registry that does not keep such lists itself
+/// (distribution-spec, "Pushing Manifests with Subject"). Two writers at a time may lose one entry, as the spec says.
+pub(super) async fn add_referrer(
+    host: &Host,
+    repository: &str,
+    subject: &Digest,
+    manifest: &RawManifest,
+) -> Result<(), Error> {
+    let Some(entry) = crate::store::referrer(manifest, subject) else { return Ok(()) };
+    let tag = fallback_tag(subject);
+    let mut index = match manifest::get_named(host, repository, &tag, Wants::push(repository)).await? {
+        None => ImageIndex {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_INDEX.to_owned()),
+            artifact_type: None,
+            manifests: Vec::new(),
+            subject: None,
+            annotations: BTreeMap::new(),
+            other: serde_json::Map::new(),
+        },
+        Some(old) => match old.view() {
+            Ok(ManifestView::Index(index)) => index,
+            // Somebody uses the tag for something else, which is not ours to replace.
+            _ => return Ok(()),
+        },
+    };
+    if index.manifests.iter().any(|known| known.digest == entry.digest) {
+        return Ok(());
+    }
+    index.manifests.push(entry);
+    let url = || host.url(repository, &format!("manifests/{tag}"));
+    let document =
+        |source| url().map_or_else(|error| error, |url| Error::Document { url: RedactedUrl::new(url), source });
+    let raw = RawManifest::from_index(&index).map_err(document)?;
+    manifest::put(host, repository, &tag, &raw).await.map(drop)
 }
 
 /// `None` when the registry does not have the API: only the answer tells, never the `OCI-Subject` of a push.

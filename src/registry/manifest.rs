@@ -127,8 +127,9 @@ fn kind_of(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Puts a manifest under its digest or a tag and checks what the registry says it has taken.
-pub(super) async fn put(host: &Host, repository: &str, name: &str, manifest: &RawManifest) -> Result<(), Error> {
+/// Puts a manifest under its digest or a tag and checks what the registry says it has taken. Says whether the registry
+/// will list it among the referrers of its subject (`OCI-Subject`; distribution-spec, "Pushing Manifests with Subject").
+pub(super) async fn put(host: &Host, repository: &str, name: &str, manifest: &RawManifest) -> Result<bool, Error> {
     let url = host.url(repository, &format!("manifests/{name}"))?;
     let mut call = Call::new(Method::PUT, url.clone(), Wants::push(repository));
     let kind = header::HeaderValue::from_str(manifest.media_type()).map_err(|_| Error::Document {
@@ -140,13 +141,14 @@ pub(super) async fn put(host: &Host, repository: &str, name: &str, manifest: &Ra
     let good = [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT];
     let mut response = host.expect(&call, &good).await?;
     let claimed = claimed_digest(&response).filter(|d| d.algorithm() == manifest.digest().algorithm());
+    let lists = response.header("oci-subject").is_some();
     drain(&mut response).await;
     match claimed {
         Some(actual) if actual != *manifest.digest() => {
             let expected = manifest.digest().clone();
             Err(Error::DigestMismatch { url: RedactedUrl::new(url), expected, actual })
         }
-        _ => Ok(()),
+        _ => Ok(lists),
     }
 }
 

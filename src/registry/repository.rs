@@ -192,15 +192,25 @@ impl Repository {
     }
 
     async fn put(&self, manifest: &RawManifest, pointer: &Pointer) -> Result<Put, Error> {
+        let subject = subject_of(manifest);
         let there = manifest::head(&self.host, &self.name, pointer, Wants::push(&self.name)).await?;
         if there.is_some_and(|found| found.digest == *manifest.digest()) {
+            // A run that ended after the manifest was put has left it unlisted.
+            if let Some(subject) = &subject
+                && !self.list_referrers(subject).await?.iter().any(|known| known.digest == *manifest.digest())
+            {
+                listing::add_referrer(&self.host, &self.name, subject, manifest).await?;
+            }
             return Ok(Put::Existed);
         }
         let outcome = manifest::put(&self.host, &self.name, &pointer.to_string(), manifest).await;
         if outcome.is_err() {
             self.forget_blobs_of(manifest);
         }
-        outcome.map(|()| Put::Written)
+        if let (false, Some(subject)) = (outcome?, &subject) {
+            listing::add_referrer(&self.host, &self.name, subject, manifest).await?;
+        }
+        Ok(Put::Written)
     }
 
     /// What was known to be there may have been deleted: the next push looks again.
@@ -246,6 +256,15 @@ impl Repository {
     fn absent(&self, what: &dyn std::fmt::Display) -> store::Error {
         store::Error::NotFound { what: what.to_string(), location: self.location() }
     }
+}
+
+/// The manifest that one refers to.
+fn subject_of(manifest: &RawManifest) -> Option<Digest> {
+    let subject = match manifest.view().ok()? {
+        crate::oci::ManifestView::Image(image) => image.subject,
+        crate::oci::ManifestView::Index(index) => index.subject,
+    };
+    subject.map(|subject| subject.digest)
 }
 
 #[async_trait]

@@ -12,9 +12,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::file::{self, Destination, VerifyingReader};
-use super::roots::{CONTAINERD_NAME, REF_NAME, Roots};
+use super::roots::{CONTAINERD_NAME, PLANS, REF_NAME, Roots};
 use super::tree::Tree;
-use super::{Error, Pointer, Store, layout};
+use super::{Error, Pointer, Store, copy, layout};
 use crate::blob::Blob;
 use crate::observe::{Event, SharedObserver, silent};
 use crate::oci::{
@@ -37,13 +37,15 @@ pub struct ArchiveOptions {
     /// The image of an index that `manifest.json` names, for dockers that load only one. `linux/amd64`, else the first,
     /// when this is `None` or not there: the same archive on every machine.
     pub docker_platform: Option<Platform>,
+    /// Whether the plans of the images are in it too, where they can be had.
+    pub plans: bool,
     /// Who watches.
     pub observer: SharedObserver,
 }
 
 impl Default for ArchiveOptions {
     fn default() -> Self {
-        Self { names: Vec::new(), platforms: Vec::new(), docker_platform: None, observer: silent() }
+        Self { names: Vec::new(), platforms: Vec::new(), docker_platform: None, plans: false, observer: silent() }
     }
 }
 
@@ -72,10 +74,16 @@ impl Archive {
             }
             Ok((blob_name(&descriptor.digest), from.get_blob(&descriptor).await?))
         };
-        let fetches: Vec<_> = tree.blobs.iter().cloned().map(fetch).collect();
+        let plans = match options.plans.then_some(copy::plans(from, &tree)) {
+            Some(plans) => plans.await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let blobs = tree.blobs.iter().chain(plans.iter().flat_map(|plan| &plan.blobs));
+        let blobs: BTreeMap<&Digest, &Descriptor> = blobs.map(|blob| (&blob.digest, blob)).collect();
+        let fetches: Vec<_> = blobs.into_values().cloned().map(fetch).collect();
         let fetched = stream::iter(fetches).buffer_unordered(FETCHES);
         let mut members: BTreeMap<String, Blob> = fetched.try_collect().await?;
-        for manifest in &tree.manifests {
+        for manifest in tree.manifests.iter().chain(plans.iter().flat_map(|plan| &plan.manifests)) {
             let blob = Blob::from_bytes(manifest.media_type(), manifest.bytes().to_vec());
             members.insert(blob_name(manifest.digest()), blob.with_descriptor(manifest.descriptor()));
         }
@@ -83,7 +91,7 @@ impl Archive {
         let mut small =
             |name: &str, bytes| members.insert(name.to_owned(), Blob::from_bytes("application/json", bytes));
         small("oci-layout", layout::LAYOUT_FILE.to_vec());
-        small("index.json", index(&tree.root, &options.names)?);
+        small("index.json", index(&tree.root, &options.names, &plans)?);
         if let Some(image) = &loaded {
             small("manifest.json", docker_manifest(&tree, image, &options.names)?);
         }
@@ -236,16 +244,19 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// The `index.json`: one descriptor per name.
-fn index(root: &RawManifest, names: &[Reference]) -> Result<Vec<u8>, Error> {
+/// The `index.json`: one descriptor per name, each with the digests of the plans.
+fn index(root: &RawManifest, names: &[Reference], plans: &[Tree]) -> Result<Vec<u8>, Error> {
     let mut roots = Roots::empty();
+    let digests: Vec<String> = plans.iter().map(|plan| plan.root.digest().to_string()).collect();
+    let about = || (!digests.is_empty()).then(|| (PLANS.to_owned(), digests.join(",")));
     if names.is_empty() {
-        roots.add(&root.descriptor())?;
+        roots.push(&Descriptor { annotations: about().into_iter().collect(), ..root.descriptor() })?;
     }
     for name in names {
         let named = tagged(name);
         let mut annotations = Annotations::from([(CONTAINERD_NAME.to_owned(), named.to_string())]);
         annotations.extend(named.tag().map(|tag| (REF_NAME.to_owned(), tag.to_string())));
+        annotations.extend(about());
         roots.push(&Descriptor { annotations, ..root.descriptor() })?;
     }
     Ok(roots.to_bytes()?)

@@ -2,7 +2,7 @@
 //!
 //! The tar is indexed once; blobs are ranges of the file and nothing is unpacked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -98,7 +98,7 @@ impl ArchiveStore {
 
     fn find(&self, pointer: &Pointer) -> Result<Option<Descriptor>, Error> {
         match pointer {
-            Pointer::Digest(digest) => walk::find(&self.inner.roots, digest, &|d| self.inner.manifest(d)),
+            Pointer::Digest(digest) => walk::find(&self.inner.all(), digest, &|d| self.inner.manifest(d)),
             Pointer::Tag(tag) => {
                 let tagged = self.inner.roots.iter().filter(|root| roots::tag_of(root).as_ref() == Some(tag));
                 let tagged: Vec<&Descriptor> = tagged.collect();
@@ -116,6 +116,18 @@ impl ArchiveStore {
 impl Inner {
     fn location(&self) -> String {
         format!("archive:{}", self.path.display())
+    }
+
+    /// The roots, and the plans of which their annotations tell.
+    fn all(&self) -> Vec<Descriptor> {
+        let told = self.roots.iter().filter_map(|root| root.annotations.get(roots::PLANS));
+        let digests: BTreeSet<Digest> =
+            told.flat_map(|text| text.split(',')).filter_map(|digest| digest.parse().ok()).collect();
+        let plans = digests.into_iter().filter_map(|digest| {
+            let size = self.blobs.get(&digest)?.size;
+            Some(Descriptor::new(media_type::OCI_MANIFEST, digest, size))
+        });
+        self.roots.iter().cloned().chain(plans.take(limits::MAX_INDEX_CHILDREN)).collect()
     }
 
     fn manifest(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>, Error> {
@@ -366,7 +378,7 @@ impl Store for ArchiveStore {
     }
 
     async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        walk::referrers(&self.inner.roots, digest, &|d| self.inner.manifest(d))
+        walk::referrers(&self.inner.all(), digest, &|d| self.inner.manifest(d))
     }
 
     fn location(&self) -> String {

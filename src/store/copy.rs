@@ -5,10 +5,23 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::tree::Tree;
 use super::{Error, Pointer, Put, Store};
 use crate::blob::Blob;
-use crate::image::{Image, Index};
+use crate::image::{Image, Index, PLAN_TYPE};
 use crate::limits;
 use crate::observe::{Event, SharedObserver, silent};
-use crate::oci::{Descriptor, Platform, RawManifest, Tag};
+use crate::oci::{Descriptor, Platform, RawManifest, Tag, media_type};
+
+/// Which manifests that refer to those of an image go with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Referrers {
+    /// None.
+    #[default]
+    None,
+    /// The plans of the images. Where they cannot be read, or the destination refuses them, the image goes without, and the
+    /// observer is told.
+    Plans,
+    /// All (signatures, SBOMs), and what refers to them.
+    All,
+}
 
 /// How to copy.
 #[derive(Clone)]
@@ -17,8 +30,8 @@ pub struct CopyOptions {
     pub platforms: Vec<Platform>,
     /// Tags that the copy gets, last of all.
     pub tags: Vec<Tag>,
-    /// Whether what refers to the manifests (signatures, SBOMs) is copied too.
-    pub referrers: bool,
+    /// What refers to the manifests and is copied too.
+    pub referrers: Referrers,
     /// Blobs in flight at a time; at least 1.
     pub concurrency: usize,
     /// Who watches.
@@ -27,7 +40,7 @@ pub struct CopyOptions {
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        Self { platforms: Vec::new(), tags: Vec::new(), referrers: false, concurrency: 4, observer: silent() }
+        Self { platforms: Vec::new(), tags: Vec::new(), referrers: Referrers::None, concurrency: 4, observer: silent() }
     }
 }
 
@@ -53,8 +66,10 @@ pub async fn copy(from: &dyn Store, pointer: &Pointer, to: &dyn Store, options: 
     let tree = Tree::load(from, pointer, &options.platforms).await?;
     let mut copied = Copied { manifest: tree.root.clone(), written: 0, spared: 0, bytes: 0 };
     copy_tree(from, &tree, to, options, &mut copied).await?;
-    if options.referrers {
-        copy_referrers(from, &tree, to, options, &mut copied).await?;
+    match options.referrers {
+        Referrers::None => {}
+        Referrers::Plans => without_plans(copy_plans(from, &tree, to).await, &options.observer)?,
+        Referrers::All => copy_referrers(from, &tree, to, options, &mut copied).await?,
     }
     tag_all(to, &tree.root, &options.tags).await?;
     Ok(copied)
@@ -172,6 +187,46 @@ async fn put_watched(to: &dyn Store, blob: Blob, observer: &SharedObserver) -> R
     observer.event(Event::Advance { id: &id, bytes: descriptor.size });
     observer.event(Event::End { id: &id, note });
     Ok((descriptor, put?))
+}
+
+/// A plan that cannot come along is no reason to stop: it is told.
+fn without_plans(outcome: Result<(), Error>, observer: &SharedObserver) -> Result<(), Error> {
+    match outcome {
+        Err(Error::Cancelled) => Err(Error::Cancelled),
+        Err(error) => {
+            let text = format!("the plan of the image does not go with it: {error}");
+            observer.event(Event::Message { text: &text });
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn copy_plans(from: &dyn Store, tree: &Tree, to: &dyn Store) -> Result<(), Error> {
+    for plan in plans(from, tree).await? {
+        for descriptor in &plan.blobs {
+            if to.has_blob(&descriptor.digest).await? != Some(descriptor.size) {
+                to.put_blob(&from.get_blob(descriptor).await?).await?;
+            }
+        }
+        for manifest in &plan.manifests {
+            to.put_manifest(manifest).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The plans of the images of a tree.
+pub(super) async fn plans(from: &dyn Store, tree: &Tree) -> Result<Vec<Tree>, Error> {
+    let mut found = Vec::new();
+    for manifest in tree.manifests.iter().filter(|manifest| media_type::is_manifest(manifest.media_type())) {
+        for referrer in from.referrers(manifest.digest()).await? {
+            if referrer.artifact_type.as_deref() == Some(PLAN_TYPE) {
+                found.push(Tree::load(from, &Pointer::Digest(referrer.digest), &[]).await?);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Copies what refers to any manifest of the tree, and what refers to that (a signature of an SBOM).

@@ -20,7 +20,7 @@ mod walk;
 pub use archive::{Archive, ArchiveOptions};
 pub use archive_reader::ArchiveStore;
 pub use cache::{BuildCache, CacheKey, CacheSize};
-pub use copy::{Copied, CopyOptions, copy, put_image, put_index};
+pub use copy::{Copied, CopyOptions, Referrers, copy, put_image, put_index};
 pub use daemon::{Daemon, Loaded};
 pub use error::Error;
 pub(crate) use file::{Destination, destination};
@@ -28,6 +28,7 @@ pub use layout::LayoutStore;
 pub use locate::Location;
 pub use memory::MemoryStore;
 pub use spooled::validate;
+pub(crate) use walk::referrer;
 
 use async_trait::async_trait;
 

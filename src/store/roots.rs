@@ -10,6 +10,9 @@ use crate::oci::{Annotations, Descriptor, Digest, Error, ImageIndex, Reference, 
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name under which containerd imports an image.
 pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The digests of the plans that an archive holds about an image, separated by commas, at the image's root. A root of their own
+/// would be taken for an image by containerd, which tries to unpack each.
+pub(super) const PLANS: &str = "vnd.coracle.plans";
 
 const WHAT: &str = "index of the layout";
 

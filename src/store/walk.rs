@@ -35,7 +35,7 @@ pub(super) fn referrers(roots: &[Descriptor], digest: &Digest, read: &Read<'_>) 
 
 /// The descriptor of a manifest as the referrers API lists it (distribution-spec, "Listing Referrers"), when its
 /// subject is `digest`.
-pub(super) fn referrer(manifest: &RawManifest, digest: &Digest) -> Option<Descriptor> {
+pub(crate) fn referrer(manifest: &RawManifest, digest: &Digest) -> Option<Descriptor> {
     let (subject, artifact_type, annotations) = match manifest.view().ok()? {
         ManifestView::Image(m) => {
             let artifact_type = m.artifact_type.unwrap_or(m.config.media_type);

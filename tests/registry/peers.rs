@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use coracle::image::{Artifact, PLAN_TYPE};
 use coracle::oci::{Descriptor, Digest, Reference, media_type};
 use coracle::registry::{Credential, CredentialChain, DockerConfig, Fixed};
 use coracle::store::{self, Pointer, Put, Store};
@@ -182,6 +183,34 @@ async fn crane_takes_what_we_push_and_we_take_what_it_pushes() {
         run(&crane, &["copy", "--insecure", &format!("{host}/ours:v1"), &format!("{host}/theirs:v2")]);
         let theirs = client.repository(&reference(&host, "theirs")).unwrap();
         pull_and_compare(&theirs, &sample, "v2").await;
+    }
+}
+
+#[tokio::test]
+async fn what_refers_to_an_image_is_listed_by_every_registry() {
+    for kind in Kind::ALL {
+        let Some(registry) = RegistryPeer::plain(kind) else { continue };
+        let spool = tempfile::tempdir().unwrap();
+        let client = client_with(CredentialChain::anonymous(), spool.path());
+        let repository = client.repository(&reference(&registry.host(), "team/app")).unwrap();
+        let sample = sample(7, 1000);
+        push(&repository, &sample, "v1").await;
+        let image = sample.manifest.descriptor();
+        let mut want = Vec::new();
+        for text in ["one", "two"] {
+            let artifact = Artifact::of(PLAN_TYPE, text.into(), &image).unwrap();
+            for blob in artifact.blobs() {
+                repository.put_blob(blob).await.unwrap();
+            }
+            assert_eq!(repository.put_manifest(artifact.manifest()).await.unwrap(), Put::Written);
+            assert_eq!(repository.put_manifest(artifact.manifest()).await.unwrap(), Put::Existed);
+            want.push((artifact.manifest().digest().clone(), Some(PLAN_TYPE.to_owned())));
+        }
+        want.sort();
+        let listed = repository.referrers(&image.digest).await.unwrap();
+        let listed: Vec<_> = listed.into_iter().map(|found| (found.digest, found.artifact_type)).collect();
+        assert_eq!(listed, want, "{kind:?}");
+        pull_and_compare(&repository, &sample, "v1").await;
     }
 }
 

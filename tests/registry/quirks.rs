@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use coracle::blob::Blob;
+use coracle::image::{Artifact, PLAN_TYPE};
 use coracle::net::{Environment, Options, Timeouts};
 use coracle::oci::{Descriptor, Digest, media_type};
 use coracle::registry::CredentialChain;
@@ -269,6 +270,43 @@ async fn referrers_by_api_or_by_tag() {
         assert_eq!(registry.seen().len(), requests, "{name}");
         if name == "no API" {
             assert_eq!(registry.lines()[1], format!("GET /v2/a/manifests/{tag}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_without_lists_of_referrers_gets_a_tag() {
+    let subject = Descriptor::of(media_type::OCI_MANIFEST, b"subject");
+    let artifact = Artifact::of(PLAN_TYPE, b"text".to_vec(), &subject).unwrap();
+    let digest = artifact.manifest().digest().clone();
+    let tag = format!("sha256-{}", subject.digest.hex());
+    let (head, put) = (format!("HEAD /v2/a/manifests/{digest}"), format!("PUT /v2/a/manifests/{digest}"));
+    let (get, list) = (format!("GET /v2/a/manifests/{tag}"), format!("PUT /v2/a/manifests/{tag}"));
+    let created = |subject: bool| {
+        let answer = Answer::new(201, "");
+        if subject { answer.with("OCI-Subject", "sha256:x") } else { answer }
+    };
+    let foreign = Answer::new(200, r#"{"schemaVersion":2,"config":{"mediaType":"c","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#)
+        .with("Content-Type", media_type::OCI_MANIFEST);
+    for (name, answers, want) in [
+        ("it lists", vec![Answer::new(404, ""), created(true)], vec![&head, &put]),
+        (
+            "it does not",
+            vec![Answer::new(404, ""), created(false), Answer::new(404, ""), created(false)],
+            vec![&head, &put, &get, &list],
+        ),
+        ("the tag is another's", vec![Answer::new(404, ""), created(false), foreign], vec![&head, &put, &get]),
+    ] {
+        let registry = Scripted::start(move |_, n| Some(answers[n].clone()));
+        let spool = tempfile::tempdir().unwrap();
+        let client = client_with(CredentialChain::anonymous(), spool.path());
+        let repository = client.repository(&reference(&registry.host(), "a")).unwrap();
+        repository.put_manifest(artifact.manifest()).await.unwrap();
+        assert_eq!(registry.lines().iter().collect::<Vec<_>>(), want, "{name}");
+        if let Some(seen) = registry.seen().get(3) {
+            let index: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+            assert_eq!(index["manifests"][0]["artifactType"], PLAN_TYPE);
+            assert_eq!(index["manifests"][0]["digest"], digest.to_string());
         }
     }
 }
