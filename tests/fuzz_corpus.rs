@@ -25,6 +25,8 @@ mod ldcache;
 mod ldconf;
 #[path = "../fuzz/fuzz_targets/manifest.rs"]
 mod manifest;
+#[path = "../fuzz/fuzz_targets/plan_text.rs"]
+mod plan_text;
 #[path = "../fuzz/fuzz_targets/reference.rs"]
 mod reference;
 #[path = "../fuzz/fuzz_targets/rule_pack.rs"]
@@ -48,6 +50,7 @@ const TARGETS: &[Target] = &[
     ("ldcache", ldcache::run),
     ("ldconf", ldconf::run),
     ("manifest", manifest::run),
+    ("plan_text", plan_text::run),
     ("reference", reference::run),
     ("rule_pack", rule_pack::run),
     ("tar", tar::run),

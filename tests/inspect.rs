@@ -76,6 +76,36 @@ fn what_is_missing_is_told_last() {
 }
 
 #[test]
+fn protections_of_the_compiler_are_told() {
+    let bench = Workbench::new();
+    let source = "#include <stdio.h>\n#include <string.h>\n\
+        int main(int c, char **v) { char b[64]; strcpy(b, v[c - 1]); puts(b); return 0; }\n";
+    bench.file("p.c", source);
+    let compile = |out: &str, words: &[&str]| {
+        let mut cc = Command::new("cc");
+        assert!(cc.args(words).args(["-o", out, "p.c"]).current_dir(bench.path()).status().unwrap().success());
+    };
+    compile(
+        "with",
+        &["-O2", "-fstack-protector-all", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-pie", "-Wl,-z,relro,-z,now"],
+    );
+    compile("without", &["-O2", "-fno-stack-protector", "-U_FORTIFY_SOURCE", "-no-pie", "-Wl,-z,norelro,-z,execstack"]);
+    let head = |name: &str| bench.run(["inspect", name]).stdout().lines().next().unwrap().to_owned();
+    let with = head("./with");
+    // The list is that of checksec and its kind, in words.
+    assert!(with.contains("  PIE, full RELRO, NX, canary, fortified"), "{with}");
+    let without = head("./without");
+    assert!(without.contains("  no PIE, no RELRO, executable stack  "), "{without}");
+    let json = bench.run(["inspect", "./without", "--format", "json"]);
+    let json: Value = serde_json::from_str(json.stdout()).unwrap();
+    assert_eq!(
+        (&json["process"]["no_execute_stack"]["holds"], &json["symbols"]["canary"]),
+        (&false.into(), &false.into())
+    );
+    assert_ne!(validate(&json.to_string()), Some(false));
+}
+
+#[test]
 fn the_committed_schema_is_that_of_the_types() {
     snapshot::check("docs/inspect.schema.json", &coracle::pipeline::inspect::schema());
 }

@@ -8,7 +8,7 @@ use crate::elf::{Machine, Protection, Relro};
 use crate::rootfs::{Root, RootError};
 
 /// A protection that one object is enough to break.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Effective {
     /// Whether all objects have it.
     pub holds: bool,
@@ -19,7 +19,7 @@ pub struct Effective {
 }
 
 /// How many objects of a closure have which kind of read-only relocations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RelroCounts {
     /// All of the relocated data.
     pub full: usize,
@@ -32,7 +32,7 @@ pub struct RelroCounts {
 }
 
 /// The highest demand of any object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Demand<T> {
     /// What is demanded.
     pub value: T,
@@ -41,7 +41,7 @@ pub struct Demand<T> {
 }
 
 /// Protections and demands of the process that a closure makes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ProcessHardening {
     /// Objects that were read; one that is gone meanwhile is left out.
     pub objects: usize,

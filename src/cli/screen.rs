@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::progress::human_bytes;
+use crate::analyze::hardening::Effective;
 use crate::analyze::{Confidence, Level, Outcome, Requirement, Subject};
 use crate::diag::printable;
 use crate::elf::{ElfFacts, Language, Libc, Relro};
@@ -41,20 +42,23 @@ fn head(inspection: &Inspection, facts: &ElfFacts) -> Vec<String> {
         Some(platform) => platform.to_string(),
         None => facts.machine.to_string(),
     });
-    parts.push(hardening(facts).join(", "));
+    parts.push(hardening(inspection, facts).join(", "));
     let toolchain: Vec<String> = language(facts).into_iter().chain(libc(inspection)).collect();
     if !toolchain.is_empty() {
         parts.push(toolchain.join(", "));
     }
-    if let Some(tag) = facts.notes.abi_tag.filter(|tag| tag.os == 0) {
-        let [major, minor, patch] = tag.kernel;
+    // A library may demand a newer one than the program itself.
+    let of_process =
+        inspection.hardening.as_ref().and_then(|process| process.kernel.as_ref()).map(|kernel| kernel.value);
+    let own = || facts.notes.abi_tag.filter(|tag| tag.os == 0).map(|tag| tag.kernel);
+    if let Some([major, minor, patch]) = of_process.or_else(own) {
         let patch = if patch == 0 { String::new() } else { format!(".{patch}") };
         parts.push(format!("kernel >={major}.{minor}{patch}"));
     }
     parts
 }
 
-fn hardening(facts: &ElfFacts) -> Vec<&'static str> {
+fn hardening(inspection: &Inspection, facts: &ElfFacts) -> Vec<&'static str> {
     let hardening = &facts.hardening;
     let mut words = vec![if hardening.pie { "PIE" } else { "no PIE" }];
     words.push(match hardening.relro {
@@ -67,6 +71,16 @@ fn hardening(facts: &ElfFacts) -> Vec<&'static str> {
         Some(false) => "executable stack",
         None => "NX as the kernel has it",
     });
+    if let Some(symbols) = inspection.symbols {
+        // A program without either may have no function that needs it.
+        words.extend(symbols.canary.then_some("canary"));
+        words.extend(symbols.fortified.then_some("fortified"));
+    }
+    if let Some(process) = &inspection.hardening {
+        let holds = |effective: &Option<Effective>| effective.as_ref().is_some_and(|effective| effective.holds);
+        words.extend((holds(&process.ibt) && holds(&process.shadow_stack)).then_some("CET"));
+        words.extend((holds(&process.bti) && holds(&process.pac)).then_some("BTI and PAC"));
+    }
     words
 }
 

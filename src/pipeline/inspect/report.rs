@@ -5,8 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Inspection;
+use super::{Inspection, SymbolHardening};
 use crate::analyze::Analysis;
+use crate::analyze::hardening::ProcessHardening;
 use crate::diag::escape;
 use crate::elf::Libc;
 use crate::oci::Digest;
@@ -31,6 +32,10 @@ pub struct ProgramReport {
     pub analysis: Analysis,
     /// Its C library; `null` when it has none that is known.
     pub libc: Option<LibcReport>,
+    /// Protections of the process as a whole; `null` for a static program.
+    pub process: Option<ProcessHardening>,
+    /// What the program's symbols tell of its compiler's protections; `null` for a static program.
+    pub symbols: Option<SymbolHardening>,
     /// What the needs come to; `null` for a file that no image can be made of.
     pub needs: Option<NeedsReport>,
 }
@@ -158,7 +163,8 @@ impl ProgramReport {
             let (files, bytes) = inspection.files();
             NeedsReport { files, bytes, objects: needs.processes.first().map(objects).unwrap_or_default() }
         });
-        Self { analysis, libc: inspection.libc(), needs }
+        let (process, symbols) = (inspection.hardening.clone(), inspection.symbols);
+        Self { analysis, libc: inspection.libc(), process, symbols, needs }
     }
 }
 
