@@ -14,8 +14,8 @@ fn words_that_mean_nothing() {
         (&["biuld", "./x"][..], "error: there is no verb `biuld`\n\nhint: did you mean `coracle build`?\n"),
         (
             &["frobnicate"],
-            "error: there is no verb `frobnicate`\n\nhint: verbs are `build`, `plan`, `inspect`, `diff`, `push`, `pull`, \
-             `validate`, `serve`, `completions`\n",
+            "error: there is no verb `frobnicate`\n\nhint: verbs are `build`, `plan`, `inspect`, `why`, `explain`, \
+             `diff`, `push`, `pull`, `validate`, `serve`, `completions`\n",
         ),
         (&["build", "./x", "--lable", "a=b"], "error: there is no flag `--lable`\n\nhint: did you mean `--label`?\n"),
         (&["build", "./x", "--xyzzy"], "error: there is no flag `--xyzzy`\n\nhint: see `coracle build --help`\n"),
