@@ -394,6 +394,9 @@ pub const MAX_NEEDED_TREE_ENTRIES: usize = 200_000;
 /// Most programs that one image gets because other programs execute them.
 pub const MAX_PROCESSES: usize = 64;
 
+/// Most files that are executed, scripts too: scripts that name each other as interpreters would go on for ever.
+pub const MAX_EXECUTED_FILES: usize = 4096;
+
 /// Most rounds in which what a need brings in is looked at for further needs; each brings new objects or ends the search.
 pub const MAX_NEED_ROUNDS: usize = 64;
 

@@ -21,6 +21,10 @@ const UNLOADABLE: Code = Code("N010");
 
 /// A file that is there is local to the machine.
 const LOCAL: Code = Code("N011");
+/// More is needed than the bounds allow.
+const CUT_OFF: Code = Code("N012");
+/// Links of directories lead to nothing in the image.
+const DANGLING: Code = Code("N013");
 
 /// Most lines about what is not included.
 const SHOWN: usize = 20;
@@ -114,4 +118,35 @@ pub(super) fn unloadable(library: &[u8], by: &str, missing: &[Vec<u8>]) -> Diagn
     let evidence = missing.iter().map(|name| Evidence::new("not in the root", escape(name)));
     let message = format!("`{by}` may load it at run time, which would fail");
     Diagnostic::new(UNLOADABLE, Severity::Note, escape(library), message).with_evidence(evidence)
+}
+
+/// What is needed goes on beyond a bound; the rest is not in the image.
+pub(super) fn cut_off(subject: &str, message: &str, choice: &Choice) -> Diagnostic {
+    let severity = if choice.strict { Severity::Error } else { Severity::Warning };
+    Diagnostic::new(CUT_OFF, severity, subject, format!("{message}, and what is beyond is not in the image"))
+        .with_hint("name what the program uses of it with `--with file:PATH`, and leave out the rest with `--without`")
+}
+
+/// Files of a directory that no package brought to this machine.
+pub(super) fn local_in(directory: &str, left_out: &[String]) -> Diagnostic {
+    let message = "what belongs to this machine itself is not taken from its directory";
+    let finding = Diagnostic::new(LOCAL, Severity::Note, directory, message).with_evidence(some("left out", left_out));
+    finding.with_hint("add a file that the image must have with `--add SRC:DST`")
+}
+
+/// Links that lead to directories which are not in the image.
+pub(super) fn dangling(links: &[String]) -> Option<Diagnostic> {
+    let first = links.first()?;
+    let message = "symbolic links lead to directories that are not in the image";
+    let finding = Diagnostic::new(DANGLING, Severity::Note, first, message).with_evidence(some("link", links));
+    Some(finding.with_hint("include a directory that the program uses with `--with file:DIRECTORY`"))
+}
+
+/// The first of many, and how many there are beyond.
+fn some(what: &'static str, all: &[String]) -> Vec<Evidence> {
+    let mut out: Vec<Evidence> = all.iter().take(SHOWN).map(|one| Evidence::new(what, one.clone())).collect();
+    if all.len() > SHOWN {
+        out.push(Evidence::new("and", format!("{} more", all.len() - SHOWN)));
+    }
+    out
 }

@@ -4,13 +4,19 @@ use super::NeedsRequest;
 use crate::oci::ImagePath;
 use crate::rootfs::RootError;
 
-/// Where administrators and scripts of packages write.
-const LOCAL: [&[u8]; 2] = [b"etc/", b"var/"];
+/// Where administrators, scripts of packages and programs that run write.
+const LOCAL: [&[u8]; 4] = [b"etc", b"run", b"tmp", b"var"];
+
+/// Where every runtime mounts something of its own: never a part of an image, whatever the root.
+const VOLATILE: [&[u8]; 3] = [b"dev", b"proc", b"sys"];
 
 /// Whether what lies at `path`, links resolved, may go into an image: of the machine's own `/`, what administrators and
 /// scripts wrote may not, nor what they changed of a package's configuration.
 pub(super) fn may_copy(request: &NeedsRequest, path: &ImagePath) -> Result<bool, RootError> {
-    if !request.host || !LOCAL.iter().any(|directory| path.as_bytes().starts_with(directory)) {
+    if is_volatile(path) {
+        return Ok(false);
+    }
+    if !request.host || !LOCAL.contains(&top(path)) {
         return Ok(true);
     }
     let Some(packages) = request.packages.as_ref().filter(|packages| packages.is_known(path)) else {
@@ -26,4 +32,18 @@ pub(super) fn may_copy(request: &NeedsRequest, path: &ImagePath) -> Result<bool,
 /// Whether a package brought a path; only of the machine's own root is it asked.
 pub(super) fn is_of_a_package(request: &NeedsRequest, path: &ImagePath) -> bool {
     !request.host || request.packages.as_ref().is_some_and(|packages| packages.is_known(path))
+}
+
+/// Whether a link of the machine's own `/` was made there.
+pub(super) fn is_local(request: &NeedsRequest, path: &ImagePath) -> bool {
+    LOCAL.contains(&top(path)) && !is_of_a_package(request, path)
+}
+
+/// Whether a path lies where the kernel makes up what is there.
+pub(super) fn is_volatile(path: &ImagePath) -> bool {
+    VOLATILE.contains(&top(path))
+}
+
+fn top(path: &ImagePath) -> &[u8] {
+    path.as_bytes().split(|b| *b == b'/').next().unwrap_or_default()
 }

@@ -9,7 +9,6 @@ use super::{Reason, Subject, findings, local, resolved_size};
 use crate::analyze::rules::{Want, Wanted};
 use crate::diag::escape;
 use crate::elf::{ElfFacts, FileKind, Linkage, classify};
-use crate::limits;
 use crate::oci::ImagePath;
 use crate::rootfs::{Node, Resolved, RootError, resolve};
 
@@ -108,9 +107,13 @@ impl Walk<'_> {
         Ok(local::may_copy(self.request, &found.path)?.then(|| (path.to_vec(), found)))
     }
 
-    /// The directory at a path.
+    /// The directory at a path; nothing needs the root itself, nor what the kernel makes up.
     pub fn directory(&self, path: &[u8]) -> Result<Option<Resolved>, RootError> {
-        Ok(self.look(path)?.filter(|found| matches!(found.node, Node::Directory { .. })))
+        let directory = |found: &Resolved| {
+            let real = !found.path.is_root() && !local::is_volatile(&found.path);
+            real && matches!(found.node, Node::Directory { .. })
+        };
+        Ok(self.look(path)?.filter(directory))
     }
 
     /// What a path leads to; loops and what may not be read are nothing.
@@ -134,7 +137,7 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    fn program(&self, names: &[Vec<u8>]) -> Result<Option<Met>, RootError> {
+    pub(super) fn program(&self, names: &[Vec<u8>]) -> Result<Option<Met>, RootError> {
         for name in names {
             let candidates: Vec<Vec<u8>> = if name.contains(&b'/') {
                 vec![name.clone()]
@@ -166,8 +169,7 @@ impl Walk<'_> {
                 }
             }
             Met::Tree(path, top, only) => {
-                let wish = Wish { only: only.as_ref(), except: &[] };
-                let tree = trees::take(self.request, top, &wish, reason, &mut self.files)?;
+                let tree = self.tree(top, &Wish { only: only.as_ref(), except: &[] }, reason)?;
                 taken.files.push(escape(path));
                 taken.size = tree.size;
                 for file in tree.files {
@@ -203,6 +205,19 @@ impl Walk<'_> {
             Met::Made(what) => taken = made::take(self, at, what, reason)?,
         }
         Ok(taken)
+    }
+
+    /// Takes a directory, and tells what of it is not taken.
+    pub fn tree(&mut self, top: &Resolved, wish: &Wish<'_>, reason: &Reason) -> Result<trees::Taken, RootError> {
+        let tree = trees::take(self.request, top, wish, reason, &mut self.files)?;
+        let shown = escape(&super::placed::slashed(&top.path));
+        if tree.cut_off {
+            self.cut_off(&shown, "the directory has more entries than are taken");
+        }
+        if !tree.local.is_empty() {
+            self.needs.diagnostics.push(findings::local_in(&shown, &tree.local));
+        }
+        Ok(tree)
     }
 
     /// A file that was taken may be code: a library to load, a program to execute, a script for another program.
@@ -254,56 +269,6 @@ impl Walk<'_> {
         }
         live.closure = Some(asked.closure);
         self.place(at)
-    }
-
-    /// A program that is executed, or the interpreter of a script.
-    fn execute(&mut self, found: &Resolved, reason: &Reason) -> Result<(), RootError> {
-        let mut found = found.clone();
-        // The kernel follows interpreters that are scripts four times (`BINPRM_MAX_RECURSION`).
-        for _ in 0..4 {
-            let file = self.root().open(&found.path)?;
-            match classify(&*file) {
-                FileKind::Elf => {
-                    if let Ok(facts) = ElfFacts::parse(&*file)
-                        && is_executable(&facts)
-                    {
-                        self.start(&program_at(found.path.clone(), facts))?;
-                    }
-                    return Ok(());
-                }
-                FileKind::Script { .. } => {
-                    let start =
-                        file.read_at(0, usize::try_from(file.len().min(limits::MAX_SHEBANG_BYTES)).unwrap_or(0));
-                    let Some(start) = start else { return Ok(()) };
-                    let Some(next) = self.shebang(&start, reason)? else { return Ok(()) };
-                    found = next;
-                }
-                _ => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the interpreter of a script: the program of `#!`, and what `env` would look for.
-    fn shebang(&mut self, start: &[u8], reason: &Reason) -> Result<Option<Resolved>, RootError> {
-        let line = start.strip_prefix(b"#!").unwrap_or_default();
-        let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
-        let mut words = line.split(|b| *b == b' ' || *b == b'\t').filter(|word| !word.is_empty());
-        let Some(interpreter) = words.next() else { return Ok(None) };
-        let mut reason = reason.clone();
-        reason.rule = "kernel/shebang".to_owned();
-        reason.confidence = super::Confidence::Declared;
-        reason.evidence = vec![crate::diag::Evidence::new("#!", escape(line))];
-        if interpreter.ends_with(b"/env")
-            && let Some(name) = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='))
-            && let Some(Met::Program(_, program)) = self.program(&[name.to_vec()])?
-        {
-            self.files.take_resolved(self.root(), &program, &reason)?;
-            self.execute(&program, &reason)?;
-        }
-        let Some((_, found)) = self.file(interpreter)? else { return Ok(None) };
-        self.files.take_resolved(self.root(), &found, &reason)?;
-        Ok(Some(found))
     }
 }
 

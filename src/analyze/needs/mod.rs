@@ -9,6 +9,7 @@
 
 mod choice;
 mod decide;
+mod execute;
 mod features;
 mod files;
 mod findings;
@@ -21,6 +22,7 @@ mod member;
 mod placed;
 mod reasons;
 mod request;
+mod settle;
 mod tree;
 mod trees;
 mod walk;

@@ -3,8 +3,10 @@
 use globset::GlobSet;
 
 use super::files::{FileSet, ImageFileKind};
+use super::placed::slashed;
 use super::{NeedsRequest, local};
 use crate::analyze::Reason;
+use crate::diag::escape;
 use crate::limits;
 use crate::oci::ImagePath;
 use crate::rootfs::{Node, Resolved, RootError};
@@ -18,6 +20,8 @@ pub(super) struct Taken {
     pub size: u64,
     /// The bound was reached: not all is there.
     pub cut_off: bool,
+    /// What was left out because it belongs to this machine alone, for people.
+    pub local: Vec<String>,
 }
 
 /// Which parts of a tree are taken.
@@ -48,6 +52,9 @@ pub(super) fn take(
             Err(error) if error.hides() => continue,
             Err(error) => return Err(error),
         };
+        if names.is_empty() && wish.only.is_none() {
+            set.put(directory.clone(), ImageFileKind::Directory, true, reason.clone());
+        }
         for name in names {
             seen += 1;
             if seen > limits::MAX_NEEDED_TREE_ENTRIES {
@@ -61,9 +68,20 @@ pub(super) fn take(
                 continue;
             }
             let wanted = wish.only.is_none_or(|only| only.is_match(as_path(&name)));
-            match root.node(&path)? {
+            let node = root.node(&path)?;
+            let local = match &node {
+                Some(Node::File { .. }) => wanted && !local::may_copy(request, &path)?,
+                Some(Node::Symlink(_)) => wanted && local::is_local(request, &path),
+                _ => false,
+            };
+            if local {
+                out.local.push(escape(&slashed(&path)));
+                continue;
+            }
+            match node {
+                Some(Node::Directory { .. }) if local::is_volatile(&path) => {}
                 Some(Node::Directory { .. }) => open.push(path),
-                Some(node @ Node::File { .. }) if wanted && local::may_copy(request, &path)? => {
+                Some(node @ Node::File { .. }) if wanted => {
                     if let Node::File { size, .. } = &node {
                         out.size += size;
                     }
@@ -98,7 +116,10 @@ fn link(
     };
     let Some(found) = found else { return Ok(()) };
     match &found.node {
-        Node::File { .. } if !local::may_copy(request, &found.path)? => Ok(()),
+        Node::File { .. } if !local::may_copy(request, &found.path)? => {
+            out.local.push(escape(&slashed(path)));
+            Ok(())
+        }
         Node::File { size, .. } => {
             if !set.contains(&found.path) {
                 out.size += size;

@@ -1,6 +1,6 @@
 //! The walk over programs and what they bring in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{self, Decision};
 use super::live::Live;
@@ -13,7 +13,7 @@ use super::{
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
 use crate::analyze::verdict::{self, Judgement, Question};
-use crate::diag::{Evidence, escape};
+use crate::diag::{Diagnostic, Evidence, escape};
 use crate::elf::{ElfFacts, Linkage};
 use crate::limits;
 use crate::oci::ImagePath;
@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     pub live: Vec<Live>,
     /// Selectors that chose something.
     pub used: Vec<Selector>,
+    /// Files that are executed.
+    pub executed: BTreeSet<ImagePath>,
     /// Index of each requirement by its subject and what it is about.
     known: BTreeMap<(Subject, Vec<String>), usize>,
 }
@@ -47,6 +49,7 @@ impl<'a> Walk<'a> {
             needs: Needs::default(),
             live: Vec::new(),
             used: Vec::new(),
+            executed: BTreeSet::new(),
             known: BTreeMap::new(),
         }
     }
@@ -74,7 +77,7 @@ impl<'a> Walk<'a> {
             self.rounds(at)?;
         }
         self.configure();
-        self.needs.files = self.files.files().clone();
+        self.settle();
         let live = std::mem::take(&mut self.live);
         self.needs.processes = live.into_iter().map(Live::finish).collect();
         let missing = findings::of_requirements(&self.needs.requirements, self.choice());
@@ -99,7 +102,11 @@ impl<'a> Walk<'a> {
     pub fn start(&mut self, program: &ProgramAt) -> Result<(), RootError> {
         let image = placed::slashed(&program.image);
         let known = self.live.iter().any(|live| live.image == image);
-        if known || self.live.len() >= limits::MAX_PROCESSES {
+        if known {
+            return Ok(());
+        }
+        if self.live.len() >= limits::MAX_PROCESSES {
+            self.cut_off(&escape(&image), "more programs are executed than are looked at");
             return Ok(());
         }
         let mut live = Live::new(program, image);
@@ -309,7 +316,7 @@ impl<'a> Walk<'a> {
                 Some(mut wanted) => {
                     // A directory is as good as a file.
                     if let (Selector::File(path), Want::AnyOf(paths)) = (selector, &wanted.want)
-                        && self.is_directory(path.as_bytes())?
+                        && self.directory(path.as_bytes())?.is_some()
                     {
                         wanted.want = Want::Tree { paths: paths.clone(), only: Vec::new() };
                     }
@@ -326,9 +333,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn is_directory(&self, path: &[u8]) -> Result<bool, RootError> {
-        let found = resolve(self.root(), path)?;
-        Ok(found.is_some_and(|found| matches!(found.node, crate::rootfs::Node::Directory { .. })))
+    /// Tells that something is not there because there is too much of it; once for each thing.
+    pub fn cut_off(&mut self, subject: &str, message: &str) {
+        let finding = findings::cut_off(subject, message, self.choice());
+        let known = |old: &Diagnostic| old.code == finding.code && old.message == finding.message;
+        if !self.needs.diagnostics.iter().any(known) {
+            self.needs.diagnostics.push(finding);
+        }
     }
 
     /// The configuration of the image's loader, when one is needed.

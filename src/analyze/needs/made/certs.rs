@@ -71,7 +71,15 @@ fn singles(walk: &Walk<'_>) -> Result<Vec<Resolved>, RootError> {
     let root = walk.root();
     let (mut out, mut open) = (Vec::new(), vec![top.path]);
     while let Some(directory) = open.pop() {
-        for name in root.read_dir(&directory)?.into_iter().take(limits::MAX_CERTIFICATES) {
+        let names = match root.read_dir(&directory) {
+            Ok(names) => names,
+            Err(error) if error.hides() => continue,
+            Err(error) => return Err(error),
+        };
+        for name in names {
+            if out.len() >= limits::MAX_CERTIFICATES {
+                break;
+            }
             let Ok(path) = directory.join(&name) else { continue };
             match root.node(&path)? {
                 Some(Node::Directory { .. }) => open.push(path),
@@ -106,7 +114,14 @@ pub(super) fn take(walk: &mut Walk<'_>, bundle: &Bundle, reason: &Reason) -> Res
         Source::Singles(singles) => {
             let mut bytes = Vec::new();
             for single in singles {
-                bytes.extend(read_whole(root, &single.path, limits::MAX_CA_BUNDLE_BYTES)?);
+                let room = limits::MAX_CA_BUNDLE_BYTES.saturating_sub(bytes.len() as u64);
+                match read_whole(root, &single.path, room) {
+                    Ok(single) => bytes.extend(single),
+                    // No certificate is as large as that.
+                    Err(RootError::TooLarge { .. } | RootError::NotRegular(_)) => continue,
+                    Err(error) if error.hides() => continue,
+                    Err(error) => return Err(error),
+                }
                 if bytes.last() != Some(&b'\n') {
                     bytes.push(b'\n');
                 }
@@ -129,6 +144,9 @@ pub(super) fn take(walk: &mut Walk<'_>, bundle: &Bundle, reason: &Reason) -> Res
 fn link(walk: &mut Walk<'_>, bundle: &Bundle, to: &ImagePath, reason: &Reason) {
     for path in &bundle.paths {
         let Ok(at) = ImagePath::parse(path) else { continue };
+        if local::is_volatile(&at) {
+            continue;
+        }
         // A directory above that is a link in the root would be one in the image, and may lead to the bundle itself.
         let real = crate::rootfs::resolve(walk.root(), path).ok().flatten();
         if at == *to || real.is_some_and(|real| real.path == *to) || walk.files.contains(&at) {

@@ -7,7 +7,7 @@ use super::super::walk::Walk;
 use crate::analyze::Reason;
 use crate::diag::escape;
 use crate::limits;
-use crate::rootfs::{Resolved, Root, RootError, read_whole, resolve};
+use crate::rootfs::{Resolved, Root, RootError, read_whole};
 
 /// The list as `iconvconfig` compiles it, as it is written, and its parts.
 const LISTS: [&[u8]; 2] = [b"gconv-modules.cache", b"gconv-modules"];
@@ -29,7 +29,7 @@ pub(super) fn find(walk: &Walk<'_>, at: usize, paths: &[Vec<u8>]) -> Result<Opti
     }
     for path in paths {
         let Some(top) = walk.directory(path)? else { continue };
-        let text = lists(walk.root(), path)?;
+        let text = lists(walk, path)?;
         let wanted = super::values(walk, "gconv");
         let modules = if wanted.is_empty() { None } else { modules_of(&text, &wanted) };
         if modules.is_none() && !wanted.is_empty() {
@@ -41,21 +41,38 @@ pub(super) fn find(walk: &Walk<'_>, at: usize, paths: &[Vec<u8>]) -> Result<Opti
 }
 
 /// The text of all lists.
-fn lists(root: &dyn Root, directory: &[u8]) -> Result<Vec<u8>, RootError> {
+fn lists(walk: &Walk<'_>, directory: &[u8]) -> Result<Vec<u8>, RootError> {
+    let root = walk.root();
     let mut paths = vec![[directory, b"/gconv-modules"].concat()];
-    if let Some(parts) = resolve(root, &[directory, b"/", PARTS].concat())? {
-        for name in root.read_dir(&parts.path)? {
+    if let Some(parts) = walk.directory(&[directory, b"/", PARTS].concat())? {
+        for name in names(root, &parts)? {
             paths.push([directory, b"/", PARTS, b"/", &name].concat());
         }
     }
     let mut text = Vec::new();
     for path in paths {
-        if let Some(found) = resolve(root, &path)? {
-            text.extend(read_whole(root, &found.path, limits::MAX_GCONV_LIST_BYTES)?);
-            text.push(b'\n');
+        // As glibc does, what is no list or may not be read is passed over.
+        let Some((_, found)) = walk.file(&path)? else { continue };
+        match read_whole(root, &found.path, limits::MAX_GCONV_LIST_BYTES.saturating_sub(text.len() as u64)) {
+            Ok(list) => text.extend(list),
+            Err(RootError::TooLarge { .. } | RootError::NotRegular(_)) => {}
+            Err(error) if error.hides() => {}
+            Err(error) => return Err(error),
+        }
+        text.push(b'\n');
+        if text.len() as u64 >= limits::MAX_GCONV_LIST_BYTES {
+            break;
         }
     }
     Ok(text)
+}
+
+/// The names in a directory; none when it may not be read.
+fn names(root: &dyn Root, directory: &Resolved) -> Result<Vec<Vec<u8>>, RootError> {
+    match root.read_dir(&directory.path) {
+        Err(error) if error.hides() => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// The modules for some sets: `alias FROM// TO//` and `module FROM// INTERNAL MODULE COST` lines (glibc iconv/gconv_conf.c).
@@ -104,21 +121,24 @@ pub(super) fn take(
     let mut out = Taken { files: vec![escape(&converters.directory)], size: 0 };
     let before = walk.files.size();
     let join = |name: &[u8]| [converters.directory.as_slice(), b"/", name].concat();
-    for list in LISTS {
-        walk.files.take(root, &join(list), reason)?;
-    }
+    let mut lists: Vec<Vec<u8>> = LISTS.map(join).to_vec();
     if let Some(parts) = walk.directory(&join(PARTS))? {
-        for name in root.read_dir(&parts.path)? {
-            walk.files.take(root, &[join(PARTS).as_slice(), b"/", &name].concat(), reason)?;
+        let below = |name: Vec<u8>| [join(PARTS).as_slice(), b"/", &name].concat();
+        lists.extend(names(root, &parts)?.into_iter().map(below));
+    }
+    for list in lists {
+        if let Some((_, found)) = walk.file(&list)? {
+            walk.files.take_resolved(root, &found, reason)?;
         }
     }
-    for name in root.read_dir(&converters.top.path)? {
+    for name in names(root, &converters.top)? {
         let wanted = converters.modules.as_ref().is_none_or(|modules| modules.contains(&name));
         if !name.ends_with(b".so") || !wanted {
             continue;
         }
         let path = join(&name);
-        walk.files.take(root, &path, reason)?;
+        let Some((_, found)) = walk.file(&path)? else { continue };
+        walk.files.take_resolved(root, &found, reason)?;
         // A converter has libraries of its own beside it.
         walk.dlopen(at, 0, &path, reason)?;
     }

@@ -1,7 +1,7 @@
 //! Locales: those that the user names, else `C.utf8`.
 
 use super::super::meet::Taken;
-use super::super::trees::{self, Wish};
+use super::super::trees::Wish;
 use super::super::walk::Walk;
 use crate::analyze::Reason;
 use crate::diag::escape;
@@ -52,7 +52,7 @@ pub(super) fn take(walk: &mut Walk<'_>, locales: &[Locale], reason: &Reason) -> 
     let mut out = Taken::default();
     for locale in locales {
         let wish = Wish { only: None, except: &[] };
-        let taken = trees::take(walk.request, &locale.directory, &wish, reason, &mut walk.files)?;
+        let taken = walk.tree(&locale.directory, &wish, reason)?;
         out.files.push(escape(&locale.path));
         out.size += taken.size;
     }

@@ -1,7 +1,7 @@
 //! Time zones: those of the root, or the database that coracle is built with.
 
 use super::super::meet::Taken;
-use super::super::trees::{self, Wish};
+use super::super::trees::Wish;
 use super::super::walk::Walk;
 use crate::analyze::Reason;
 use crate::diag::{Evidence, escape};
@@ -34,7 +34,7 @@ pub(super) fn take(walk: &mut Walk<'_>, zones: &Zones, reason: &Reason) -> Resul
     match zones {
         Zones::Root(path, top) => {
             let wish = Wish { only: None, except: &EXCEPT };
-            let taken = trees::take(walk.request, top, &wish, reason, &mut walk.files)?;
+            let taken = walk.tree(top, &wish, reason)?;
             Ok(Taken { files: vec![escape(path)], size: taken.size })
         }
         Zones::Own(path) => {
