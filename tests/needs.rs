@@ -238,6 +238,14 @@ fn a_library_that_is_loaded_at_run_time_brings_what_it_needs() {
     refused(&bench, &["--with", "lib:libabsent.so"], &["error[N008]", "libabsent.so"]);
 }
 
+/// A string of the program says the same name, which is a hint; the word of the user is more than that.
+#[test]
+fn a_library_that_is_asked_for_and_hinted_at_must_be_there() {
+    let (bench, _) = bench("#include <dlfcn.h>\nint main(void) { return dlopen(\"libgone.so\", RTLD_NOW) != 0; }\n");
+    assert_eq!(plan(&bench, &[]).stderr, "");
+    refused(&bench, &["--with", "lib:libgone.so"], &["error[N008]: `libgone.so`", "`coracle explain`"]);
+}
+
 #[test]
 fn a_link_that_a_script_would_have_made() {
     let bench = Workbench::new();
@@ -286,8 +294,12 @@ fn what_selectors_cannot_name_is_told() {
     let (bench, _) = bench(PLAIN);
     refused(&bench, &["--with", "certificates"], &["error[N006]", "`certs`"]);
     refused(&bench, &["--with", "file:relative"], &["`--with` cannot be `file:relative`", "absolute path"]);
+    refused(&bench, &["--with", "cert"], &["error[N006]", "did you mean `certs`?"]);
     let planned = plan(&bench, &["--without", "certs"]);
     assert!(planned.stderr.contains("warning[N007]"), "{}", planned.stderr);
+    let planned = plan(&bench, &["--without", "lib:libc.so.6"]);
+    assert!(planned.stderr.contains("what the loader maps when the program starts"), "{}", planned.stderr);
+    planned.has("/lib/x86_64-linux-gnu/libc.so.6");
 }
 
 #[test]

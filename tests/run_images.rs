@@ -163,6 +163,40 @@ fn a_dynamic_c_program_with_a_library_beside_it() {
     reports(&run(&bench, &runner, &made, &[], None), NONROOT);
 }
 
+/// A program that loads a library that lies beside it, and a library that loads it.
+#[test]
+fn plugins_beside_a_program_are_where_it_looks_for_them() {
+    let Some(runner) = Runner::find() else { return };
+    let bench = Workbench::new();
+    std::fs::create_dir_all(bench.join("dist/lib")).unwrap();
+    let link = |source: &str, output: &str, flags: &[&str]| {
+        let (source, output) = (bench.file(format!("{}.c", output.replace('/', "-")), source), bench.join(output));
+        let mut command = Command::new("cc");
+        command.arg("-o").arg(&output).arg(&source).args(flags);
+        compile(&format!("{}", output.display()), &mut command, &output)
+    };
+    let below = "int below(void) { return 42; }\n";
+    let Some(below) = link(below, "dist/lib/libbelow.so", &["-shared", "-fPIC", "-Wl,-soname,libbelow.so"]) else {
+        return;
+    };
+    let plugin = "int below(void); int plugin(void) { return below(); }\n";
+    let shared = ["-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", below.to_str().unwrap()];
+    link(plugin, "dist/lib/libplugin.so", &shared).unwrap();
+    let code = "#include <dlfcn.h>\n#include <stdio.h>\n\
+        int main(void) { void *h = dlopen(\"libplugin.so\", RTLD_NOW);\n\
+        if (!h) { puts(dlerror()); return 1; }\n\
+        printf(\"%d\\n\", ((int (*)(void))dlsym(h, \"plugin\"))()); return 0; }\n";
+    let made = link(code, "dist/report", &["-Wl,-rpath,$ORIGIN/lib"]).unwrap();
+
+    let unsaid = bench.run(["plan", made.to_str().unwrap()]);
+    assert!(unsaid.stderr().contains("also one that a string alone names"), "{}", unsaid.stderr());
+    let shown = bench.run(["inspect", made.to_str().unwrap(), "--with", "lib:libplugin.so"]).succeeds();
+    let row = shown.lines().find(|line| line.contains("req libplugin.so")).unwrap();
+    assert!(row.contains("loads libraries at run time"), "{row}");
+    let ran = run(&bench, &runner, &made, &["--with", "lib:libplugin.so"], None);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "42\n", ""));
+}
+
 #[test]
 fn coracle_packs_itself() {
     let bench = Workbench::new();

@@ -1,6 +1,6 @@
 //! Findings about needs.
 
-use super::{Choice, Outcome, Requirement, Selector, features};
+use super::{Choice, Outcome, Requirement, Selector, Subject, features};
 use crate::analyze::{Confidence, Level};
 use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
 
@@ -29,8 +29,8 @@ const DANGLING: Code = Code("N013");
 /// Most lines about what is not included.
 const SHOWN: usize = 20;
 
-/// Required needs that are not met, and all that is offered.
-pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> Vec<Diagnostic> {
+/// Required needs that are not met, and all that is offered; `program` is the first of the image.
+pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice, program: &str) -> Vec<Diagnostic> {
     let mut out = Vec::new();
     for requirement in requirements.iter().filter(|r| r.level == Level::Required) {
         let severity = if choice.strict { Severity::Error } else { Severity::Warning };
@@ -43,7 +43,7 @@ pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> 
         match requirement.outcome {
             Outcome::Missing if requirement.reason.confidence == Confidence::Asserted => {
                 let finding = Diagnostic::new(ABSENT, Severity::Error, subject, "the root does not have it");
-                out.push(finding.with_evidence(evidence()).with_hint("add it from elsewhere with `--add SRC:DST`"));
+                out.push(finding.with_evidence(evidence()).with_hint(absent_hint(&requirement.subject)));
             }
             Outcome::Missing => {
                 let message =
@@ -59,8 +59,19 @@ pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice) -> 
             _ => {}
         }
     }
-    out.extend(offered(requirements));
+    out.extend(offered(requirements, program));
     out
+}
+
+/// What helps when something that was asked for by name is not in the root.
+fn absent_hint(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::Library(_) => {
+            "`coracle explain` shows where the loader looks for it; name it by its path, `--with lib:/PATH`, or add it \
+             with `--add SRC:DST`"
+        }
+        _ => "check the name; install its package in the root, or add it from elsewhere with `--add SRC:DST`",
+    }
 }
 
 /// A file that was written or changed on the machine itself.
@@ -72,19 +83,22 @@ pub(super) fn local(path: &[u8]) -> Diagnostic {
 }
 
 /// One finding about everything that a flag would include.
-fn offered(requirements: &[Requirement]) -> Option<Diagnostic> {
-    let mut all: Vec<(&Requirement, &str)> = requirements
+fn offered(requirements: &[Requirement], program: &str) -> Option<Diagnostic> {
+    let all: Vec<(&Requirement, &str)> = requirements
         .iter()
         .filter_map(|requirement| match &requirement.outcome {
             Outcome::Offered(flag) => Some((requirement, flag.as_str())),
             _ => None,
         })
         .collect();
-    // Hints are often wrong: `inspect` lists them.
-    all.retain(|(requirement, _)| requirement.reason.confidence != Confidence::Hinted);
+    // Hints are often wrong: they are counted, and `inspect` lists them.
+    let (hints, mut all): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(requirement, _)| requirement.reason.confidence == Confidence::Hinted);
+    if hints.is_empty() && all.is_empty() {
+        return None;
+    }
     all.sort_by_key(|(requirement, flag)| (requirement.level, *flag));
     all.dedup_by_key(|(_, flag)| *flag);
-    let (first, _) = all.first()?;
     let line = |(requirement, flag): &(&Requirement, &str)| {
         let about = match requirement.about.as_str() {
             "" => requirement.subject.text().to_owned(),
@@ -96,21 +110,45 @@ fn offered(requirements: &[Requirement]) -> Option<Diagnostic> {
     if all.len() > SHOWN {
         evidence.push(Evidence::new("and", format!("{} more", all.len() - SHOWN)));
     }
-    let message = "some needs are not included; each line begins with the flag that includes it";
-    let finding = Diagnostic::new(OFFERED, Severity::Note, first.reason.needed_by.as_str(), message);
-    Some(finding.with_evidence(evidence).with_hint("`coracle inspect` lists all needs with their evidence"))
+    let hint = match hints.len() {
+        0 => "`coracle inspect` lists all needs with their evidence".to_owned(),
+        1 => "`coracle inspect --all` lists all needs, also one that a string alone names".to_owned(),
+        many => format!("`coracle inspect --all` lists all needs, also {many} that strings alone name"),
+    };
+    let message = match all.is_empty() {
+        true => "what only strings name is not included, for example plugins that are loaded at run time",
+        false => "some needs are not included; each line begins with the flag that includes it",
+    };
+    Some(Diagnostic::new(OFFERED, Severity::Note, program, message).with_evidence(evidence).with_hint(hint))
 }
 
 pub(super) fn unknown_feature(selector: &Selector) -> Diagnostic {
     let known = features::FEATURES.map(|name| format!("`{name}`")).join(", ");
+    let near = match selector {
+        Selector::Feature { name, .. } => nearest(name),
+        _ => None,
+    };
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     Diagnostic::new(UNKNOWN_FEATURE, Severity::Error, selector.to_string(), "no need of the programs has this name")
         .with_hint(format!(
-            "features that can always be asked for are {known}; `coracle inspect` shows those of a program"
+            "{near}features that can always be asked for are {known}; `coracle inspect` shows those of a program"
         ))
 }
 
+/// The feature that was meant by a name that is none: one edit of three letters is a slip, more is another word.
+fn nearest(name: &str) -> Option<&'static str> {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let nearest = features::FEATURES.iter().min_by_key(distance)?;
+    (distance(&nearest) <= nearest.len().div_ceil(3)).then_some(*nearest)
+}
+
 pub(super) fn unused(selector: &Selector) -> Diagnostic {
-    Diagnostic::new(UNUSED, Severity::Warning, selector.to_string(), "nothing was left out: no need has this name")
+    let finding =
+        Diagnostic::new(UNUSED, Severity::Warning, selector.to_string(), "nothing was left out: no need has this name");
+    match selector {
+        Selector::Library(_) => finding.with_hint("what the loader maps when the program starts cannot be left out"),
+        _ => finding.with_hint("`coracle inspect --all` lists the needs of a program"),
+    }
 }
 
 /// A library that comes in for `dlopen` and needs something that the root does not have.

@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub traits: Vec<Arc<Traits>>,
     /// Why objects that are loaded later are there.
     pub reasons: BTreeMap<usize, Reason>,
+    /// The words of the rules that brought them.
+    pub abouts: BTreeMap<usize, String>,
     /// Wants that are dealt with.
     pub handled: BTreeSet<(Want, Decision)>,
 }
@@ -45,6 +47,7 @@ impl Live {
             places: Vec::new(),
             traits: Vec::new(),
             reasons: BTreeMap::new(),
+            abouts: BTreeMap::new(),
             handled: BTreeSet::new(),
         }
     }

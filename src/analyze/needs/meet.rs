@@ -178,7 +178,7 @@ impl Walk<'_> {
             }
             Met::Library(name) => {
                 let before = self.files.size();
-                self.dlopen(at, wanted.needed_by, name, reason)?;
+                self.dlopen(at, wanted.needed_by, name, reason, &wanted.about)?;
                 taken.size = self.files.size() - before;
                 let live = &self.live[at];
                 let places = live.places.iter().skip(live.startup);
@@ -232,7 +232,9 @@ impl Walk<'_> {
         let file = self.root().open(&found.path)?;
         match classify(&*file) {
             FileKind::Elf => match ElfFacts::parse(&*file) {
-                Ok(facts) if facts.linkage == Linkage::SharedLibrary => self.dlopen(at, wanted.needed_by, path, reason),
+                Ok(facts) if facts.linkage == Linkage::SharedLibrary => {
+                    self.dlopen(at, wanted.needed_by, path, reason, &wanted.about)
+                }
                 Ok(facts) if is_executable(&facts) => self.start(&program_at(found.path.clone(), facts)),
                 _ => Ok(()),
             },
@@ -252,8 +254,8 @@ impl Walk<'_> {
         self.code(at, wanted, &super::placed::slashed(path), &found, reason)
     }
 
-    /// Objects that a `dlopen` maps.
-    pub fn dlopen(&mut self, at: usize, by: usize, name: &[u8], reason: &Reason) -> Result<(), RootError> {
+    /// Objects that a `dlopen` maps; `about` says what for.
+    pub fn dlopen(&mut self, at: usize, by: usize, name: &[u8], reason: &Reason, about: &str) -> Result<(), RootError> {
         let live = &self.live[at];
         let Some(closure) = &live.closure else { return Ok(()) };
         let asked = self.target.dlopen(closure, by.min(closure.loaded.len() - 1), name)?;
@@ -266,6 +268,7 @@ impl Walk<'_> {
         let live = &mut self.live[at];
         if object >= asked.before {
             live.reasons.insert(object, reason.clone());
+            live.abouts.insert(object, about.to_owned());
         }
         live.closure = Some(asked.closure);
         self.place(at)

@@ -102,7 +102,7 @@ fn private_objects(closure: &Closure, program: &ProgramAt) -> Vec<bool> {
         let loaded = &closure.loaded[index];
         let moved = |at: usize| at == 0 || private[at];
         private[index] = match &loaded.found {
-            Found::Runpath { directory } => loaded.loader.is_some_and(|by| {
+            Found::Runpath { directory } => asked_by(closure, index).is_some_and(|by| {
                 moved(by) && relative(&closure.loaded[by], closure.loaded[by].object.runpath.as_ref(), directory)
             }),
             Found::Rpath { of, directory } => {
@@ -118,6 +118,12 @@ fn private_objects(closure: &Closure, program: &ProgramAt) -> Vec<bool> {
         };
     }
     private
+}
+
+/// The object whose search paths led to another one: what a `dlopen` maps has no loader, but someone asked for it.
+fn asked_by(closure: &Closure, index: usize) -> Option<usize> {
+    let asked = || closure.edges.iter().find(|(_, _, to)| *to == index).map(|(by, ..)| *by);
+    closure.loaded[index].loader.or_else(asked)
 }
 
 /// One element of a search path with `$ORIGIN` replaced, without trailing slashes.

@@ -80,7 +80,9 @@ impl<'a> Walk<'a> {
         self.settle();
         let live = std::mem::take(&mut self.live);
         self.needs.processes = live.into_iter().map(Live::finish).collect();
-        let missing = findings::of_requirements(&self.needs.requirements, self.choice());
+        let first = self.request.programs.first().map(|program| escape(&placed::slashed(&program.image)));
+        let first = first.unwrap_or_default();
+        let missing = findings::of_requirements(&self.needs.requirements, self.choice(), &first);
         self.needs.diagnostics.extend(missing);
         image::check(self.request, &mut self.needs)?;
         Ok(self.needs)
@@ -193,6 +195,7 @@ impl<'a> Walk<'a> {
                 None => reasons::of_loaded(closure, index, &live.places),
             };
             let mut requirement = Requirement::included(subject, Level::Required, reason);
+            requirement.about = live.abouts.get(&index).cloned().unwrap_or_default();
             requirement.files = vec![escape(&live.places[index])];
             requirement.size = super::resolved_size(&loaded.resolved);
             told.push(requirement);
@@ -259,21 +262,23 @@ impl<'a> Walk<'a> {
 
     /// One want: decided, met or told.
     pub fn meet(&mut self, at: usize, wanted: &Wanted) -> Result<(), RootError> {
-        for selector in self.choice().with.iter().chain(&self.choice().without) {
-            if decide::selects(selector, wanted) && !self.used.contains(selector) {
-                self.used.push(selector.clone());
-            }
-        }
         let decision = decide::decide(wanted, self.choice());
         let reason = self.live[at].reason(wanted);
         let mut requirement = Requirement::included(super::subject(&wanted.want), wanted.level, reason.clone());
         requirement.about.clone_from(&wanted.about);
         if let Want::AtRunTime(_) = wanted.want {
             requirement.outcome = Outcome::AtRunTime;
+            self.use_selectors(wanted);
             self.tell(requirement);
             return Ok(());
         }
         let met = self.find(at, wanted)?;
+        // Who asks by its name for what a hint alone names gets it or hears that it is not there.
+        let by_name = |selector: &Selector| !matches!(selector, Selector::Feature { .. });
+        let missed = met.is_none() && wanted.confidence == Confidence::Hinted;
+        if !missed || !self.choice().with.iter().any(|s| by_name(s) && decide::selects(s, wanted)) {
+            self.use_selectors(wanted);
+        }
         let Some(met) = met else {
             // A hint that leads nowhere is none; what the user asked for, or what is needed, is missing.
             if decision == Decision::Include && wanted.confidence != Confidence::Hinted {
@@ -300,6 +305,15 @@ impl<'a> Walk<'a> {
         }
         self.tell(requirement);
         Ok(())
+    }
+
+    /// Remembers the selectors that name a want.
+    fn use_selectors(&mut self, wanted: &Wanted) {
+        for selector in self.choice().with.iter().chain(&self.choice().without) {
+            if decide::selects(selector, wanted) && !self.used.contains(selector) {
+                self.used.push(selector.clone());
+            }
+        }
     }
 
     /// Selectors that no rule met stand for themselves.

@@ -140,7 +140,7 @@ pub(super) fn take(
         let Some((_, found)) = walk.file(&path)? else { continue };
         walk.files.take_resolved(root, &found, reason)?;
         // A converter has libraries of its own beside it.
-        walk.dlopen(at, 0, &path, reason)?;
+        walk.dlopen(at, 0, &path, reason, "a converter between character sets")?;
     }
     out.size = walk.files.size() - before;
     Ok(out)

@@ -73,7 +73,7 @@ fn modules(walk: &mut Walk<'_>, at: usize, reason: &Reason) -> Result<(), RootEr
         return Ok(());
     }
     for name in [&b"libnss_files.so.2"[..], b"libnss_dns.so.2"] {
-        walk.dlopen(at, 0, name, reason)?;
+        walk.dlopen(at, 0, name, reason, "a source of nsswitch.conf")?;
     }
     Ok(())
 }
