@@ -47,7 +47,8 @@ fn files_that_are_no_programs() {
         1,
         "error[B002]: `script`: the file is a script for `/bin/sh`, not a Linux program (ELF)\n  \
          #!: /bin/sh\n  \
-         hint: an image of static programs holds no interpreter; name the compiled program that the script starts\n",
+         hint: name the compiled program that the script starts; or pack the interpreter, `root:/PATH`, with the script: \
+         `--add SCRIPT:DST --cmd DST`\n",
     );
     assert_eq!(names(&bench), before);
 }

@@ -98,6 +98,15 @@ fn a_lock_that_is_none_is_refused() {
         "error: cannot use the lock `none.lock`\ncaused by: No such file or directory (os error 2)\n\n\
          hint: check the path; `--update-lock` writes a new one\n",
     );
+    bench.file("coracle.lock", "coracle lock 1\n");
+    let run = bench.run([&BUILD[..], &["--lock", "none/none.lock", "--update-lock"]].concat());
+    assert_eq!(run.code(), Some(2));
+    assert!(run.stderr().starts_with("error: cannot write `none/none.lock`\n"), "{}", run.stderr());
+    assert!(
+        run.stderr().ends_with("hint: name a place that can be written to with `--lock FILE`\n"),
+        "{}",
+        run.stderr()
+    );
 }
 
 #[test]

@@ -62,9 +62,16 @@ fn a_program_and_its_image_give_the_same_reasons() {
     assert_eq!(paths, ["/usr/lib/libdeep.so.2", "/usr/lib/libdemo.so.1.4", "/usr/bin/demo"]);
     let run = bench.run(["why", "oci:out", "/etc/none"]);
     assert!(run.stderr().starts_with("error: `/etc/none` is not in the image\n\nhint: "), "{}", run.stderr());
-    bench
-        .run(["why", "oci:out", "etc"])
-        .fails(1, "error: `etc` is no absolute path of an image\n\nhint: write `/etc`\n");
+    let run = bench.run(["why", "root:usr/bin/demo", "/usr/bin/demo", "--root", "sys"]);
+    assert!(run.stderr().ends_with("hint: a program of the root has an absolute path: write `root:/usr/bin/demo`\n"));
+    for (text, hint) in [
+        ("usr/bin/demo", "write `/usr/bin/demo`"),
+        ("libdeep.so.2", "write `/usr/lib/libdeep.so.2`"),
+        ("none", "paths begin with `/`; `coracle plan` lists those of a program's image"),
+    ] {
+        let says = format!("error: `{text}` is no absolute path of an image\n\nhint: {hint}\n");
+        bench.run(["why", "oci:out", text]).fails(1, &says);
+    }
 }
 
 #[test]

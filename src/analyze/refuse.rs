@@ -34,7 +34,8 @@ pub(super) fn kind(name: &str, bytes: &dyn Bytes, kind: &FileKind) -> Diagnostic
             codes::SCRIPT,
             name,
             format!("the file is a script for `{interpreter}`, not a Linux program (ELF)"),
-            "an image of static programs holds no interpreter; name the compiled program that the script starts",
+            "name the compiled program that the script starts; or pack the interpreter, `root:/PATH`, with the script: \
+             `--add SCRIPT:DST --cmd DST`",
         )
         .with_evidence([Evidence::new("#!", interpreter.to_string())]),
         FileKind::Wasm { .. } => {

@@ -50,5 +50,7 @@ pub fn update(file: &Path, now: &Lock) -> Result<(), Failure> {
     if new == old && file.exists() {
         return Ok(());
     }
+    // The hint of other reports speaks of the image; whoever wants a lock has to put it somewhere.
     report::write(file, new.to_text().as_bytes())
+        .map_err(|failure| failure.hint("name a place that can be written to with `--lock FILE`"))
 }

@@ -45,7 +45,14 @@ pub fn source(text: &str) -> Result<Location, Failure> {
             format!("write `archive:{text}` for an archive, `oci:DIR` for an OCI layout")
         }));
     }
-    text.parse().map_err(|error| blame::of_store(&error))
+    text.parse().map_err(|error| {
+        let failure = blame::of_store(&error);
+        // A registry may be called `root`, but this is no image of it.
+        match text.strip_prefix("root:") {
+            Some(inside) => failure.hint(format!("a program of the root has an absolute path: write `root:/{inside}`")),
+            None => failure,
+        }
+    })
 }
 
 /// Where an image is written to.

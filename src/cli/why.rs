@@ -1,5 +1,6 @@
 //! `coracle why`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -14,6 +15,9 @@ use crate::diag::printable;
 use crate::oci::Platform;
 use crate::pipeline;
 use crate::plan::{self, EntryView, PlanView};
+
+/// Most paths of a hint.
+const SHOWN: usize = 3;
 
 /// Arguments of `coracle why`.
 #[derive(Debug, clap::Args)]
@@ -44,11 +48,12 @@ pub struct Args {
 
 /// Prints the chain of reasons.
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
-    if !args.path.starts_with('/') {
-        let failure = Failure::input(format!("`{}` is no absolute path of an image", args.path));
-        return Err(failure.hint(format!("write `/{}`", args.path)));
-    }
     let plans = if what::is_program(&args.what) { of_program(args, variables)? } else { of_image(args, variables)? };
+    if !args.path.starts_with('/') {
+        return Err(
+            Failure::input(format!("`{}` is no absolute path of an image", args.path)).hint(meant(&plans, &args.path))
+        );
+    }
     let chains: Vec<(&PlanView, Vec<&EntryView>)> =
         plans.iter().filter_map(|plan| Some((plan, plan::why(plan, &args.path)?))).collect();
     if chains.is_empty() {
@@ -69,6 +74,17 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
                 |(plan, chain): &(&PlanView, Vec<&EntryView>)| json!({ "platform": plan.platform, "chain": chain });
             output.json(&chains.iter().map(one).collect())
         }
+    }
+}
+
+/// The paths that someone may have meant who gave a name, or left out the first slash.
+fn meant(plans: &[PlanView], text: &str) -> String {
+    let entries = plans.iter().flat_map(|plan| &plan.layers).flat_map(|layer| &layer.entries);
+    let ends = |entry: &&EntryView| entry.path.strip_suffix(text).is_some_and(|before| before.ends_with('/'));
+    let paths: BTreeSet<&str> = entries.filter(ends).map(|entry| entry.path.as_str()).collect();
+    match paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect::<Vec<_>>() {
+        paths if paths.is_empty() => "paths begin with `/`; `coracle plan` lists those of a program's image".to_owned(),
+        paths => format!("write {}", paths.join(" or ")),
     }
 }
 
