@@ -79,7 +79,8 @@ musl() {
     finish "musl=${package%%-*}"
 }
 
-# A compiler for it, in the way of musl-gcc.
+# A compiler for it, in the way of musl-gcc. The shared libc lies elsewhere than the static one, and must be found before it: a
+# program with a libc of its own beside the loader's crashes.
 compiler() {
     local tree=$directory/musl/usr lib gcc=$arch-linux-gnu-gcc
     lib=$tree/lib/$arch-linux-musl
@@ -95,7 +96,7 @@ compiler() {
 %(cc1_cpu) -nostdinc -isystem $tree/include/$arch-linux-musl -isystem include%s
 
 *link_libgcc:
--L$lib -L .%s
+-L$directory/musl/lib/$arch-linux-musl -L$lib -L .%s
 
 *libgcc:
 libgcc.a%s %:if-exists(libgcc_eh.a%s)
