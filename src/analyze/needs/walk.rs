@@ -19,6 +19,9 @@ use crate::limits;
 use crate::oci::ImagePath;
 use crate::rootfs::{Root, RootError, resolve};
 
+/// Most places in which something was looked for that a missing need names.
+const TRIED: usize = 10;
+
 /// State of the walk.
 pub(super) struct Walk<'a> {
     pub request: &'a NeedsRequest,
@@ -289,6 +292,8 @@ impl<'a> Walk<'a> {
                     }
                 }
                 requirement.outcome = Outcome::Missing;
+                let tried = wanted.want.names().iter().take(TRIED);
+                requirement.reason.evidence.extend(tried.map(|name| Evidence::new("not there", escape(name))));
                 self.tell(requirement);
             }
             return Ok(());
