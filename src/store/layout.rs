@@ -19,7 +19,7 @@ use super::{Error, Pointer, Put, Store, walk};
 use crate::blob::Blob;
 use crate::image::PLAN_TYPE;
 use crate::limits;
-use crate::oci::{Descriptor, Digest, ManifestView, RawManifest, Reference, Tag};
+use crate::oci::{Descriptor, Digest, ManifestView, RawManifest, Reference, Tag, media_type};
 
 /// The content of `oci-layout`.
 pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -181,6 +181,18 @@ impl LayoutStore {
             Ok(ManifestView::Index(index)) => index.manifests.into_iter().map(|child| child.digest).collect(),
             _ => Vec::new(),
         };
+        if is_plan(manifest) {
+            let changed = self.update(|roots| {
+                let mut plans = roots.plans();
+                let new = !plans.contains(&descriptor.digest);
+                if new {
+                    plans.push(descriptor.digest.clone());
+                    roots.set_plans(plans);
+                }
+                Ok(new)
+            })?;
+            return Ok(if changed { Put::Written } else { put });
+        }
         let changed = self.update(|roots| {
             let reachable =
                 walk::find(&roots.descriptors(), &descriptor.digest, &|d| Ok(self.read_manifest(d).unwrap_or(None)))?
@@ -208,7 +220,7 @@ impl LayoutStore {
         let roots = self.read_roots()?;
         let found = match pointer {
             Pointer::Tag(tag) => roots.find(tag),
-            Pointer::Digest(digest) => walk::find(&roots.descriptors(), digest, &|d| self.read_manifest(d))?,
+            Pointer::Digest(digest) => walk::find(&self.all(&roots)?, digest, &|d| self.read_manifest(d))?,
         };
         match found {
             Some(found) if self.size_of(&found.digest)?.is_some() => Ok(Some(found)),
@@ -231,26 +243,52 @@ impl LayoutStore {
         Ok(if changed { Put::Written } else { Put::Existed })
     }
 
-    /// Takes plans out of the roots whose image is no longer there: each build would leave one behind.
+    /// Takes plans out of the index whose image is no longer there: each build would leave one behind.
     fn forget_plans(&self, roots: &mut Roots) -> Result<(), Error> {
-        let all = roots.descriptors();
+        let images = roots.descriptors();
         let read: &walk::Read<'_> = &|d| Ok(self.read_manifest(d).unwrap_or(None));
-        let mut gone = Vec::new();
-        for root in &all {
-            let Some(ManifestView::Image(manifest)) = read(root)?.and_then(|raw| raw.view().ok()) else { continue };
-            let is_plan = manifest.artifact_type.as_deref() == Some(PLAN_TYPE);
-            if let (true, Some(subject)) = (is_plan, manifest.subject)
-                && walk::find(&all, &subject.digest, read)?.is_none()
+        let mut stay = Vec::new();
+        for plan in self.plans(roots)? {
+            let subject = match read(&plan)?.and_then(|raw| raw.view().ok()) {
+                Some(ManifestView::Image(manifest)) => manifest.subject,
+                _ => None,
+            };
+            if let Some(subject) = subject
+                && walk::find(&images, &subject.digest, read)?.is_some()
             {
-                gone.push(root.digest.clone());
+                stay.push(plan.digest);
             }
         }
-        roots.forget(&|root| gone.contains(&root.digest));
+        roots.set_plans(stay);
         Ok(())
+    }
+
+    /// The plans that lie beside the images.
+    fn plans(&self, roots: &Roots) -> Result<Vec<Descriptor>, Error> {
+        let mut out = Vec::new();
+        for digest in roots.plans() {
+            if let Some(size) = self.size_of(&digest)? {
+                out.push(Descriptor::new(media_type::OCI_MANIFEST, digest, size));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The roots and the plans beside them.
+    fn all(&self, roots: &Roots) -> Result<Vec<Descriptor>, Error> {
+        Ok([roots.descriptors(), self.plans(roots)?].concat())
     }
 
     fn missing(&self, what: &dyn std::fmt::Display) -> Error {
         Error::NotFound { what: what.to_string(), location: self.location() }
+    }
+}
+
+/// Whether a manifest is the plan of an image.
+fn is_plan(manifest: &RawManifest) -> bool {
+    match manifest.view() {
+        Ok(ManifestView::Image(view)) => view.artifact_type.as_deref() == Some(PLAN_TYPE) && view.subject.is_some(),
+        _ => false,
     }
 }
 
@@ -358,7 +396,12 @@ impl Store for LayoutStore {
 
     async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
         let (store, digest) = (self.clone(), digest.clone());
-        blocking(move || walk::referrers(&store.roots()?, &digest, &|d| store.read_manifest(d))).await
+        let all = move || store.all(&store.read_roots()?).map(|all| (store, all));
+        blocking(move || {
+            let (store, all) = all()?;
+            walk::referrers(&all, &digest, &|d| store.read_manifest(d))
+        })
+        .await
     }
 
     fn location(&self) -> String {

@@ -4,14 +4,16 @@
 
 use serde_json::{Map, Value};
 
+use crate::limits;
 use crate::oci::{Annotations, Descriptor, Digest, Error, ImageIndex, Reference, Tag, json, media_type};
 
 /// A tag in an image layout (image-spec, annotations.md).
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name under which containerd imports an image.
 pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// The digests of the plans that an archive holds about an image, separated by commas, at the image's root. A root of their own
-/// would be taken for an image by containerd, which tries to unpack each.
+/// The digests of the plans that are there, separated by commas: in an archive at the image's root, in a layout at the index
+/// itself. A root of their own would be taken for an image: containerd tries to unpack each, and skopeo wants to be told which
+/// one is meant.
 pub(super) const PLANS: &str = "vnd.coracle.plans";
 
 const WHAT: &str = "index of the layout";
@@ -56,6 +58,31 @@ impl Roots {
         self.manifests.iter().filter_map(parse).collect()
     }
 
+    /// The plans that lie beside the images.
+    pub(super) fn plans(&self) -> Vec<Digest> {
+        let text = self.document.get("annotations").and_then(|all| all.get(PLANS)).and_then(Value::as_str);
+        let digests = text.unwrap_or_default().split(',').filter_map(|digest| digest.parse().ok());
+        digests.take(limits::MAX_INDEX_CHILDREN).collect()
+    }
+
+    /// Sets the plans; none takes the annotation away.
+    pub(super) fn set_plans(&mut self, mut plans: Vec<Digest>) {
+        plans.sort();
+        plans.dedup();
+        let text = plans.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let mut annotations = match self.document.remove("annotations") {
+            Some(Value::Object(annotations)) => annotations,
+            _ => Map::new(),
+        };
+        annotations.remove(PLANS);
+        if !text.is_empty() {
+            annotations.insert(PLANS.to_owned(), Value::from(text));
+        }
+        if !annotations.is_empty() {
+            self.document.insert("annotations".to_owned(), Value::Object(annotations));
+        }
+    }
+
     /// The root of this tag.
     pub(super) fn find(&self, tag: &Tag) -> Option<Descriptor> {
         self.manifests.iter().filter_map(parse).find(|d| tag_of(d).as_ref() == Some(tag))
@@ -81,13 +108,6 @@ impl Roots {
         let before = self.manifests.len();
         let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
         self.manifests.retain(|root| !(is_plain(root) && digests.iter().any(|d| digest_of(root) == Some(d.as_str()))));
-        self.manifests.len() != before
-    }
-
-    /// Removes the roots without any annotation that `gone` names. Says whether something changed.
-    pub(super) fn forget(&mut self, gone: &dyn Fn(&Descriptor) -> bool) -> bool {
-        let before = self.manifests.len();
-        self.manifests.retain(|root| !(is_plain(root) && parse(root).is_some_and(|root| gone(&root))));
         self.manifests.len() != before
     }
 
