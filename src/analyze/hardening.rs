@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::loader::{Closure, Windows};
 use crate::diag::escape;
-use crate::elf::{Machine, Protection, Relro};
+use crate::elf::{Bytes, CodeHardening, Machine, Protection, Relro};
 use crate::rootfs::{Root, RootError};
 
 /// A protection that one object is enough to break.
@@ -73,8 +73,16 @@ pub struct ProcessHardening {
 /// # Errors
 /// [`RootError`] when the root cannot be read.
 pub fn protections(root: &dyn Root, closure: &Closure) -> Result<Vec<Option<Protection>>, RootError> {
+    each(root, closure, |bytes| Protection::parse(bytes).ok())
+}
+
+fn each<T>(
+    root: &dyn Root,
+    closure: &Closure,
+    parse: impl Fn(&dyn Bytes) -> Option<T>,
+) -> Result<Vec<Option<T>>, RootError> {
     let read = |loaded: &super::loader::Loaded| match root.open(&loaded.resolved.path) {
-        Ok(file) => Ok(Protection::parse(&Windows::new(&*file)).ok()),
+        Ok(file) => Ok(parse(&Windows::new(&*file))),
         Err(RootError::NotRegular(_)) => Ok(None),
         Err(error) if error.hides() => Ok(None),
         Err(error) => Err(error),
@@ -82,17 +90,43 @@ pub fn protections(root: &dyn Root, closure: &Closure) -> Result<Vec<Option<Prot
     closure.loaded.iter().map(read).collect()
 }
 
+/// Protections of one object of a closure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ObjectHardening {
+    /// Those of linker and processor.
+    #[serde(flatten)]
+    pub protection: Protection,
+    /// Those of the compiler.
+    pub code: CodeHardening,
+}
+
+/// Protections of each object of a closure, those of the compiler too; `None` for one that is gone or changed since.
+///
+/// # Errors
+/// As [`protections`].
+pub fn objects(root: &dyn Root, closure: &Closure) -> Result<Vec<Option<ObjectHardening>>, RootError> {
+    each(root, closure, |bytes| {
+        let protection = Protection::parse(bytes).ok()?;
+        Some(ObjectHardening { protection, code: CodeHardening::parse(bytes).ok()? })
+    })
+}
+
 /// The protections of the process as a whole.
 ///
 /// # Errors
 /// As [`protections`].
 pub fn hardening_of(root: &dyn Root, closure: &Closure) -> Result<ProcessHardening, RootError> {
-    let all = protections(root, closure)?;
+    Ok(together(closure, &protections(root, closure)?))
+}
+
+/// The protections of the process as a whole, of those of its objects, which are in the closure's order.
+#[must_use]
+pub fn together(closure: &Closure, all: &[Option<Protection>]) -> ProcessHardening {
     let read: Vec<(String, Protection)> = closure
         .loaded
         .iter()
         .zip(all)
-        .filter_map(|(loaded, protection)| Some((escape(&loaded.path), protection?)))
+        .filter_map(|(loaded, protection)| Some((escape(&loaded.path), (*protection)?)))
         .collect();
     let effective = |has: fn(&Protection) -> bool| {
         let mut breaking = read.iter().filter(|(_, protection)| !has(protection));
@@ -103,7 +137,7 @@ pub fn hardening_of(root: &dyn Root, closure: &Closure) -> Result<ProcessHardeni
     let x86 = matches!(machine, Some(Machine::X86 | Machine::X86_64));
     let arm = machine == Some(Machine::Aarch64);
     let count = |relro: Relro| read.iter().filter(|(_, p)| p.hardening.relro == relro).count();
-    Ok(ProcessHardening {
+    ProcessHardening {
         objects: read.len(),
         ibt: x86.then(|| effective(|p| p.properties.ibt)),
         shadow_stack: x86.then(|| effective(|p| p.properties.shadow_stack)),
@@ -120,7 +154,7 @@ pub fn hardening_of(root: &dyn Root, closure: &Closure) -> Result<ProcessHardeni
         },
         x86_level: highest(&read, |p| p.properties.x86_isa_needed.filter(|level| *level > 1)),
         kernel: highest(&read, |p| p.abi_tag.filter(|tag| tag.os == 0).map(|tag| tag.kernel)),
-    })
+    }
 }
 
 fn highest<T: Ord + Copy>(

@@ -10,6 +10,7 @@ mod completions;
 mod diff;
 mod explain;
 mod failure;
+mod hardening;
 mod inspect;
 mod lock;
 pub mod manual;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::hardening;
 use super::progress::human_bytes;
-use crate::analyze::hardening::Effective;
 use crate::analyze::{Confidence, Level, Outcome, Requirement, Subject};
 use crate::diag::printable;
-use crate::elf::{ElfFacts, Language, Libc, Relro};
+use crate::elf::{ElfFacts, Language, Libc};
 use crate::pipeline::inspect::Inspection;
 
 /// More libraries than this are folded.
@@ -26,6 +26,10 @@ pub fn program(inspection: &Inspection, all: bool) -> String {
     };
     let mut out = printable(&head(inspection, facts).join("  "));
     let _ = writeln!(out, "\n  {}", printable(&details(inspection, facts).join(", ")));
+    let process = hardening::of_process(inspection);
+    if !process.is_empty() {
+        let _ = writeln!(out, "  process: {}", printable(&process.join("; ")));
+    }
     if inspection.needs.is_some() {
         needs(inspection, all, &mut out);
     }
@@ -42,7 +46,7 @@ fn head(inspection: &Inspection, facts: &ElfFacts) -> Vec<String> {
         Some(platform) => platform.to_string(),
         None => facts.machine.to_string(),
     });
-    parts.push(hardening(inspection, facts).join(", "));
+    parts.push(hardening::of_program(facts).join(", "));
     let toolchain: Vec<String> = language(facts).into_iter().chain(libc(inspection)).collect();
     if !toolchain.is_empty() {
         parts.push(toolchain.join(", "));
@@ -56,32 +60,6 @@ fn head(inspection: &Inspection, facts: &ElfFacts) -> Vec<String> {
         parts.push(format!("kernel >={major}.{minor}{patch}"));
     }
     parts
-}
-
-fn hardening(inspection: &Inspection, facts: &ElfFacts) -> Vec<&'static str> {
-    let hardening = &facts.hardening;
-    let mut words = vec![if hardening.pie { "PIE" } else { "no PIE" }];
-    words.push(match hardening.relro {
-        Relro::Full => "full RELRO",
-        Relro::Partial => "partial RELRO",
-        Relro::None => "no RELRO",
-    });
-    words.push(match hardening.nx {
-        Some(true) => "NX",
-        Some(false) => "executable stack",
-        None => "NX as the kernel has it",
-    });
-    if let Some(symbols) = inspection.symbols {
-        // A program without either may have no function that needs it.
-        words.extend(symbols.canary.then_some("canary"));
-        words.extend(symbols.fortified.then_some("fortified"));
-    }
-    if let Some(process) = &inspection.hardening {
-        let holds = |effective: &Option<Effective>| effective.as_ref().is_some_and(|effective| effective.holds);
-        words.extend((holds(&process.ibt) && holds(&process.shadow_stack)).then_some("CET"));
-        words.extend((holds(&process.bti) && holds(&process.pac)).then_some("BTI and PAC"));
-    }
-    words
 }
 
 fn language(facts: &ElfFacts) -> Option<String> {

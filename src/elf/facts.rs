@@ -7,11 +7,12 @@ use goblin::elf::program_header::{PT_INTERP, PT_LOAD};
 use serde::{Serialize, Serializer};
 
 use super::arm::{self, ArmFacts};
+use super::code::{self, Origin};
 use super::sections::{SectionTable, Sections};
 use super::segments::Segments;
 use super::{
-    Bytes, Class, Dynamic, Endian, Error, Hardening, Machine, Name, Notes, Toolchain, dynamic, hardening, header,
-    notes, toolchain,
+    Bytes, Class, CodeHardening, Dynamic, Endian, Error, Hardening, Machine, Name, Notes, Toolchain, dynamic,
+    hardening, header, notes, toolchain,
 };
 use crate::limits::MAX_ELF_NAME_BYTES;
 
@@ -46,8 +47,10 @@ pub struct ElfFacts {
     pub notes: Notes,
     /// What 32-bit ARM code needs.
     pub arm: Option<ArmFacts>,
-    /// Protections.
+    /// Protections of linker and kernel.
     pub hardening: Hardening,
+    /// Protections of the compiler.
+    pub code: CodeHardening,
     /// Whether section headers can be used.
     pub sections: SectionTable,
     /// Whether there is no symbol table (or none that can be found).
@@ -74,6 +77,7 @@ impl ElfFacts {
         let linkage = linkage(object_type, interpreter.is_some(), dynamic.as_ref(), header.entry);
         let toolchain =
             toolchain::parse(&segments, &sections, &notes, header.layout, interpreter.as_ref().map(Name::as_bytes));
+        let origin = Origin { linkage, language: toolchain.language, libc: toolchain.libc, dynamic: dynamic.as_ref() };
         Ok(Self {
             class: header.layout.class,
             endian: header.layout.endian,
@@ -86,6 +90,7 @@ impl ElfFacts {
             loaded_segments: segments.of_type(PT_LOAD).count(),
             linkage,
             hardening: hardening::parse(&segments, dynamic.as_ref(), linkage),
+            code: code::parse(&segments, &header, &origin),
             interpreter,
             dynamic,
             notes,

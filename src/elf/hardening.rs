@@ -1,4 +1,4 @@
-//! Protections that the headers tell about. Stack canaries and fortified functions cannot be told from a static program.
+//! Protections that the headers tell about: those of the linker and the kernel.
 
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
 use serde::Serialize;

@@ -7,10 +7,12 @@
 
 mod arm;
 mod bytes;
+mod code;
 mod dlopen;
 mod dynamic;
 mod error;
 mod facts;
+mod fortify;
 mod go;
 mod hardening;
 mod header;
@@ -30,6 +32,7 @@ mod view;
 
 pub use arm::{ArmFacts, FloatAbi};
 pub use bytes::Bytes;
+pub use code::{Canary, CodeHardening, Fortify, Presence};
 pub use dlopen::{DlopenNote, Priority, dlopen_notes};
 pub use dynamic::{Dynamic, Load};
 pub use error::Error;

@@ -7,7 +7,7 @@ use super::segments::Segments;
 use super::{AbiTag, Bytes, Error, Hardening, Machine, ObjectType, Properties, dynamic, hardening, header, notes};
 
 /// What one object of a process contributes to, and demands of, the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Protection {
     /// `e_machine`.
     pub machine: Machine,

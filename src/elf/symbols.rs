@@ -28,13 +28,30 @@ pub fn imports(bytes: &dyn Bytes) -> Result<Vec<Name>, Error> {
     let segments = Segments::parse(bytes, &header)?;
     let Some(entries) = dynamic::entries(&segments, header.layout)? else { return Ok(Vec::new()) };
     let Some(table) = Table::find(&segments, &header, &entries) else { return Ok(Vec::new()) };
-    let mut offsets = table.undefined(&segments, |_| true)?;
-    offsets.sort_unstable();
-    offsets.dedup();
-    let mut names = table.names(&segments, &offsets)?;
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    table.names_of(&segments, Side::Undefined, |_| true)
+}
+
+/// What a file takes of others, and whether it gives them one function.
+pub(super) struct DynamicSymbols {
+    /// Names of the undefined symbols, sorted.
+    pub imports: Vec<Name>,
+    /// Whether the function is defined.
+    pub defines: bool,
+}
+
+/// `None` for a file without dynamic symbols.
+pub(super) fn dynamic_symbols(
+    segments: &Segments<'_>,
+    header: &Header,
+    function: &[u8],
+) -> Result<Option<DynamicSymbols>, Error> {
+    let Some(entries) = dynamic::entries(segments, header.layout)? else { return Ok(None) };
+    let Some(table) = Table::find(segments, header, &entries) else { return Ok(None) };
+    let imports = table.names_of(segments, Side::Undefined, |_| true)?;
+    // A file that imports it does not define it, and its other symbols need not be read.
+    let is_it = |name: &Name| name.as_bytes() == function;
+    let defines = !imports.iter().any(is_it) && table.names_of(segments, Side::Defined, |_| true)?.iter().any(is_it);
+    Ok(Some(DynamicSymbols { imports, defines }))
 }
 
 /// Names of the undefined dynamic symbols that are bound to one version of one library, sorted, each once.
@@ -61,13 +78,16 @@ pub fn imports_of_version(bytes: &dyn Bytes, library: &[u8], version: &[u8]) -> 
     let bound = |symbol: usize| {
         header.layout.u16(&versions, 2 * symbol).is_some_and(|index| indexes.contains(&(index & VERSION_INDEX)))
     };
-    let mut offsets = table.undefined(&segments, bound)?;
-    offsets.sort_unstable();
-    offsets.dedup();
-    let mut names = table.names(&segments, &offsets)?;
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    table.names_of(&segments, Side::Undefined, bound)
+}
+
+/// Who must define a symbol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Another object.
+    Undefined,
+    /// The file itself.
+    Defined,
 }
 
 /// Where symbols and their names stand.
@@ -93,9 +113,24 @@ impl Table {
         Some(Self { layout, symbols, count, strings, strings_size })
     }
 
-    /// Offsets of the names of undefined symbols whose numbers are wanted. A table that is longer than its segment ends
-    /// there.
-    fn undefined(&self, segments: &Segments<'_>, wanted: impl Fn(usize) -> bool) -> Result<Vec<u32>, Error> {
+    /// Names of the symbols of one side whose numbers are wanted, sorted, each once.
+    fn names_of(
+        &self,
+        segments: &Segments<'_>,
+        side: Side,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Name>, Error> {
+        let mut offsets = self.offsets(segments, side, wanted)?;
+        offsets.sort_unstable();
+        offsets.dedup();
+        let mut names = self.names(segments, &offsets)?;
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Offsets of the names. A table that is longer than its segment ends there.
+    fn offsets(&self, segments: &Segments<'_>, side: Side, wanted: impl Fn(usize) -> bool) -> Result<Vec<u32>, Error> {
         let size = symbol_size(self.layout);
         let Some((mut at, left)) = segments.locate(self.symbols) else { return Ok(Vec::new()) };
         let mut left = self.count.min(left / size);
@@ -110,7 +145,7 @@ impl Table {
             let Some(bytes) = bytes else { break };
             let step = usize::try_from(size).unwrap_or(usize::MAX);
             let symbols = bytes.chunks_exact(step).enumerate();
-            let name = |(at, raw): (usize, &[u8])| undefined_name(self.layout, raw).filter(|_| wanted(first + at));
+            let name = |(at, raw): (usize, &[u8])| global_name(self.layout, raw, side).filter(|_| wanted(first + at));
             offsets.extend(symbols.filter_map(name));
             first += bytes.len() / step;
             at += now * size;
@@ -157,14 +192,15 @@ const fn symbol_size(layout: Layout) -> u64 {
     }
 }
 
-/// `st_name` of a symbol that other objects must define: `SHN_UNDEF`, not local.
-fn undefined_name(layout: Layout, raw: &[u8]) -> Option<u32> {
+/// `st_name` of a symbol that is not local. Those that other objects must define are of section `SHN_UNDEF`.
+fn global_name(layout: Layout, raw: &[u8], side: Side) -> Option<u32> {
     let (info, section) = match layout.class {
         Class::Elf32 => (12, 14),
         Class::Elf64 => (4, 6),
     };
     let local = raw.get(info)? >> 4 == 0;
-    (!local && layout.u16(raw, section)? == 0).then_some(layout.u32(raw, 0)?).filter(|&name| name != 0)
+    let undefined = layout.u16(raw, section)? == 0;
+    (!local && undefined == (side == Side::Undefined)).then_some(layout.u32(raw, 0)?).filter(|&name| name != 0)
 }
 
 /// `nchain` of `DT_HASH` (gABI, "Hash Table") is the number of symbols.

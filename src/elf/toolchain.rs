@@ -146,7 +146,7 @@ fn search(segments: &Segments<'_>, notes: &Notes, out: &mut Toolchain) {
     }
 }
 
-fn libc_of_interpreter(path: &[u8]) -> Option<Libc> {
+pub(super) fn libc_of_interpreter(path: &[u8]) -> Option<Libc> {
     let file = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
     if file.starts_with(b"ld-musl-") {
         Some(Libc::Musl)

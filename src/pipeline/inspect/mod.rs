@@ -12,15 +12,11 @@ pub use report::{
 
 use super::sysroot::{self, Placed, Roots};
 use super::{Error, ProgramFile, Request, programs};
-use serde::Serialize;
-
-use crate::analyze::hardening::{ProcessHardening, hardening_of};
+use crate::analyze::hardening::{self, ObjectHardening, ProcessHardening};
 use crate::analyze::loader::Closure;
 use crate::analyze::needs::{ImageFileKind, Needs};
 use crate::analyze::{Analysis, Requirement, Subject};
 use crate::diag::Diagnostic;
-use crate::elf;
-use crate::rootfs::Root;
 
 /// What is known of one program.
 #[derive(Debug, Clone)]
@@ -29,19 +25,11 @@ pub struct Inspection {
     pub analysis: Analysis,
     /// What it needs; `None` for a file that no image can be made of.
     pub needs: Option<Needs>,
-    /// Protections of the whole process; `None` for a static program, whose own facts say it all.
+    /// Protections of each object that the loader maps, in its order, the program first; `None` for one that cannot be read.
+    /// Empty for a static program, whose own facts say it all.
+    pub objects: Vec<Option<ObjectHardening>>,
+    /// Protections of the whole process; `None` for a static program.
     pub hardening: Option<ProcessHardening>,
-    /// What the program's symbols tell of its compiler's protections; `None` for a static program, which has none to tell.
-    pub symbols: Option<SymbolHardening>,
-}
-
-/// Protections that the names of imported functions tell of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct SymbolHardening {
-    /// Overwritten return addresses are noticed (`__stack_chk_fail`).
-    pub canary: bool,
-    /// Calls of the C library with a known buffer are checked (`__memcpy_chk` and others).
-    pub fortified: bool,
 }
 
 /// Inspects every program of a request, each by itself, in each root that it lies in.
@@ -66,10 +54,10 @@ pub fn inspect(request: &Request) -> Result<Vec<Inspection>, Error> {
 
 fn one(file: &ProgramFile, analysis: Analysis, roots: &Roots, request: &Request) -> Result<Inspection, Error> {
     let Ok(program) = analysis.clone().into_program() else {
-        return Ok(Inspection { analysis, needs: None, hardening: None, symbols: None });
+        return Ok(Inspection { analysis, needs: None, objects: Vec::new(), hardening: None });
     };
     let Some(root) = roots.of_platform(&program.platform.normalized()) else {
-        return Ok(Inspection { analysis, needs: None, hardening: None, symbols: None });
+        return Ok(Inspection { analysis, needs: None, objects: Vec::new(), hardening: None });
     };
     let name = match &request.name {
         Some(name) => name.clone(),
@@ -79,22 +67,13 @@ fn one(file: &ProgramFile, analysis: Analysis, roots: &Roots, request: &Request)
     let library_path = request.options.env.get("LD_LIBRARY_PATH");
     let found = sysroot::find(root, &[placed], &request.choice, library_path)?;
     let closure = found.needs.processes.first().and_then(|process| process.closure.as_ref());
-    let (hardening, symbols) = match closure {
-        Some(closure) => (Some(hardening_of(&*found.root, closure)?), symbols(&*found.root, closure)?),
-        None => (None, None),
-    };
-    Ok(Inspection { analysis, needs: Some(found.needs), hardening, symbols })
-}
-
-/// Looks at what the program, the first object of its closure, imports.
-fn symbols(root: &dyn Root, closure: &Closure) -> Result<Option<SymbolHardening>, Error> {
-    let Some(program) = closure.loaded.first() else { return Ok(None) };
-    let Ok(imports) = elf::imports(&*root.open(&program.resolved.path)?) else { return Ok(None) };
-    let has = |wanted: &dyn Fn(&[u8]) -> bool| imports.iter().any(|name| wanted(name.as_bytes()));
-    Ok(Some(SymbolHardening {
-        canary: has(&|name| name == b"__stack_chk_fail" || name == b"__stack_chk_guard"),
-        fortified: has(&|name| name.starts_with(b"__") && name.ends_with(b"_chk")),
-    }))
+    let (mut objects, mut hardening) = (Vec::new(), None);
+    if let Some(closure) = closure {
+        objects = hardening::objects(&*found.root, closure)?;
+        let protections: Vec<_> = objects.iter().map(|object| object.as_ref().map(|o| o.protection)).collect();
+        hardening = Some(hardening::together(closure, &protections));
+    }
+    Ok(Inspection { analysis, needs: Some(found.needs), objects, hardening })
 }
 
 impl Inspection {

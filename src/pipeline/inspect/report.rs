@@ -5,9 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Inspection, SymbolHardening};
+use super::Inspection;
 use crate::analyze::Analysis;
-use crate::analyze::hardening::ProcessHardening;
+use crate::analyze::hardening::{ObjectHardening, ProcessHardening};
 use crate::diag::escape;
 use crate::elf::Libc;
 use crate::oci::Digest;
@@ -34,8 +34,6 @@ pub struct ProgramReport {
     pub libc: Option<LibcReport>,
     /// Protections of the process as a whole; `null` for a static program.
     pub process: Option<ProcessHardening>,
-    /// What the program's symbols tell of its compiler's protections; `null` for a static program.
-    pub symbols: Option<SymbolHardening>,
     /// What the needs come to; `null` for a file that no image can be made of.
     pub needs: Option<NeedsReport>,
 }
@@ -69,6 +67,8 @@ pub struct ObjectReport {
     pub path: String,
     /// Paths of the objects that it needs, in its order.
     pub needs: Vec<String>,
+    /// Its protections; `null` for one that cannot be read.
+    pub hardening: Option<ObjectHardening>,
 }
 
 /// An image, or the images of an index.
@@ -161,14 +161,22 @@ impl ProgramReport {
         analysis.diagnostics = inspection.diagnostics();
         let needs = inspection.needs.as_ref().map(|needs| {
             let (files, bytes) = inspection.files();
-            NeedsReport { files, bytes, objects: needs.processes.first().map(objects).unwrap_or_default() }
+            NeedsReport {
+                files,
+                bytes,
+                objects: needs
+                    .processes
+                    .first()
+                    .map(|process| objects(process, &inspection.objects))
+                    .unwrap_or_default(),
+            }
         });
-        let (process, symbols) = (inspection.hardening.clone(), inspection.symbols);
-        Self { analysis, libc: inspection.libc(), process, symbols, needs }
+        let process = inspection.hardening.clone();
+        Self { analysis, libc: inspection.libc(), process, needs }
     }
 }
 
-fn objects(process: &crate::analyze::needs::Process) -> Vec<ObjectReport> {
+fn objects(process: &crate::analyze::needs::Process, hardening: &[Option<ObjectHardening>]) -> Vec<ObjectReport> {
     let Some(closure) = &process.closure else { return Vec::new() };
     let path = |at: usize| escape(process.places.get(at).unwrap_or(&closure.loaded[at].path));
     let object = |at: usize| {
@@ -179,7 +187,7 @@ fn objects(process: &crate::analyze::needs::Process) -> Vec<ObjectReport> {
                 needs.push(path);
             }
         }
-        ObjectReport { path: path(at), needs }
+        ObjectReport { path: path(at), needs, hardening: hardening.get(at).cloned().flatten() }
     };
     (0..closure.loaded.len()).map(object).collect()
 }
