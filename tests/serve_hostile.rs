@@ -199,10 +199,12 @@ fn memory_and_uploads_are_bounded() {
 fn uploads_that_nobody_continues_make_room() {
     let mut serve = options(Storage::Memory);
     serve.limits.uploads = 1;
-    serve.limits.upload_lifetime = Duration::ZERO;
+    serve.limits.upload_lifetime = Duration::from_secs(2);
     let server = start(serve);
     let open = || call(server.addr(), "POST", "/v2/a/blobs/uploads/", &[], b"").header("Location");
-    let (first, second) = (open(), open());
+    let first = open();
+    std::thread::sleep(Duration::from_millis(2100));
+    let second = open();
     assert_eq!(call(server.addr(), "GET", &first, &[], b"").error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
     assert_eq!(call(server.addr(), "GET", &second, &[], b"").status, 204);
 }
