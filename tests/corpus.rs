@@ -1,147 +1,100 @@
-//! The rules on real programs: everything that the programs of the corpus opened beyond their closures is included, told
-//! with its flag, or provided by the container runtime.
+//! What real programs opened beyond their closures, beside what the analyzer puts into their images or names with a flag:
+//! the programs of the corpus, and ten that were chosen without regard to the rules.
 //!
-//! `CORACLE_DEBIAN_ROOT` names the root (`scripts/debian-root.sh` makes it); `CORACLE_CORPUS` prints all that is found for
-//! one case, or for `all`. What each program opened, and whether it is
-//! the analyzer's business, stands in `testdata/corpus/`.
+//! `CORACLE_DEBIAN_ROOT` and `CORACLE_UNSEEN_ROOT` name the roots (`scripts/debian-root.sh`, `scripts/unseen-root.sh`). The
+//! tables of `docs/corpus.md` are held against what comes out; `CORACLE_BLESS=1` writes them anew.
 
-#[path = "support/needs_of.rs"]
-mod needs_of;
-#[path = "support/peers.rs"]
-#[allow(dead_code)]
-mod peers;
+mod support {
+    #[allow(dead_code)]
+    pub mod corpus;
+    pub mod corpus_page;
+    #[allow(dead_code)]
+    pub mod peers;
+}
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use coracle::rootfs::DirRoot;
-use serde::Deserialize;
+use support::corpus::{ACCOUNTS, Bench, Case, Classes, Judged, cases, is_file};
+use support::{corpus_page, peers};
 
-use needs_of::{Cover, NeedsOf, Shared};
-
-#[derive(Debug, Deserialize)]
-struct Case {
-    name: String,
-    executables: Vec<String>,
-    opened_beyond_closure: Vec<String>,
-}
-
-/// What a case opened, by class.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Classes {
-    user: Vec<String>,
-    runtime: Vec<String>,
-    needed: Vec<String>,
-}
-
-/// `CORACLE_CORPUS_DIR` names another corpus, of programs that were chosen after the rules.
-fn testdata(name: &str) -> String {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus");
-    let path = std::env::var_os("CORACLE_CORPUS_DIR").map_or_else(own, PathBuf::from).join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn cases() -> Vec<(Case, Classes)> {
-    let cases: Vec<Case> = serde_json::from_str(&testdata("cases.json")).unwrap();
-    let mut classes: BTreeMap<String, Classes> = serde_saphyr::from_str(&testdata("classes.yaml")).unwrap();
-    let with = |case: Case| {
-        let class = classes.remove(&case.name).unwrap_or_else(|| panic!("`{}` has no classes", case.name));
-        (case, class)
-    };
-    let all = cases.into_iter().map(with).collect();
-    assert!(classes.is_empty(), "classes without a case: {:?}", classes.keys());
-    all
-}
-
-/// Whether the list has the path, or `…/**` above it.
-fn lists(list: &[String], path: &str) -> bool {
-    list.iter().any(|entry| match entry.strip_suffix("/**") {
-        Some(above) => path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/')),
-        None => entry == path,
-    })
+/// The root that a variable names, if any.
+fn root(variable: &str) -> Option<PathBuf> {
+    let root = std::env::var_os(variable).map(PathBuf::from);
+    if root.is_none() {
+        peers::skipped(&format!("{variable} names no root"));
+    }
+    root
 }
 
 #[test]
 fn every_opened_file_has_one_class() {
-    let all = cases();
-    assert!(std::env::var_os("CORACLE_CORPUS_DIR").is_some() || all.len() == 21);
-    for (case, class) in all {
-        for path in &case.opened_beyond_closure {
-            let count = [&class.user, &class.runtime, &class.needed].iter().filter(|list| lists(list, path)).count();
-            assert_eq!(count, 1, "{}: {path}", case.name);
-        }
-    }
-}
-
-/// One line for each case: how many of the needed files are covered, and how much is offered.
-#[derive(Default)]
-struct Table {
-    text: String,
-    needed: usize,
-    missed: Vec<String>,
-}
-
-impl Table {
-    fn add(&mut self, case: &Case, class: &Classes, needs: &mut NeedsOf<'_>) {
-        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for path in case.opened_beyond_closure.iter().filter(|path| lists(&class.needed, path)) {
-            let word = match needs.cover(path.as_bytes()) {
-                Some(Cover::Included) => "included",
-                Some(Cover::Offered(_)) => "offered",
-                Some(Cover::AtRunTime) | None => {
-                    self.missed.push(format!("{}: {path}", case.name));
-                    "missed"
-                }
-            };
-            *count.entry(word).or_default() += 1;
-            self.needed += 1;
-        }
-        for path in case.opened_beyond_closure.iter().filter(|path| lists(&class.runtime, path)) {
-            if needs.cover(path.as_bytes()) != Some(Cover::AtRunTime) {
-                self.missed.push(format!("{}: {path} is not known to come from the runtime", case.name));
+    for (runs, classes, count) in [("cases.json", "classes.yaml", 21), ("unseen.json", "unseen-classes.yaml", 10)] {
+        let all = cases(runs, classes);
+        assert_eq!(all.len(), count, "{runs}");
+        for (case, class) in all {
+            for path in &case.opened_beyond_closure {
+                assert!(class.of(path).is_some(), "{}: {path} has no class, or two", case.name);
             }
         }
-        let of = |word| count.get(word).copied().unwrap_or_default();
-        writeln!(
-            self.text,
-            "{:14} needed: {:3} included, {:2} offered, {:2} missed; included in all: {:4} files; offered: {:3} flags",
-            case.name,
-            of("included"),
-            of("offered"),
-            of("missed"),
-            needs.included(),
-            needs.features().len(),
-        )
-        .unwrap();
     }
+}
+
+fn judge(root: &Path, all: &[(Case, Classes)]) -> Vec<Judged> {
+    let bench = Bench::open(root);
+    let mut judged = Vec::new();
+    for (case, classes) in all {
+        if let Some(absent) = case.executables.iter().find(|path| !is_file(&*bench.root, path)) {
+            panic!("case {}: {absent} is not in the root", case.name);
+        }
+        judged.push(bench.judge(case, classes));
+    }
+    judged
+}
+
+/// Closures are equal, what the runtime provides is known, and the tables of the page are true.
+fn holds(judged: &[Judged], section: &str) {
+    let mut wrong = Vec::new();
+    for case in judged {
+        let [missing, more] = &case.closure;
+        wrong.extend(missing.iter().map(|path| format!("{}: {path} is mapped, and not by us", case.name)));
+        wrong.extend(more.iter().map(|path| format!("{}: {path} is mapped by us alone", case.name)));
+        wrong.extend(case.not_of_runtime.iter().map(|path| format!("{}: {path} is of the runtime", case.name)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    corpus_page::hold(section, judged);
 }
 
 #[test]
 fn what_the_programs_opened_is_included_or_told() {
-    let Some(root) = std::env::var_os("CORACLE_DEBIAN_ROOT").map(PathBuf::from) else {
-        peers::skipped("CORACLE_DEBIAN_ROOT names no root");
-        return;
-    };
-    let tree = DirRoot::open(&root).unwrap();
-    let shared = Shared::new(&tree);
-    let mut table = Table::default();
-    for (case, class) in cases() {
-        if let Some(absent) = case.executables.iter().find(|path| !root.join(path.trim_start_matches('/')).exists()) {
-            peers::skipped(&format!("case {}: {absent} is not in the root", case.name));
-            continue;
+    let Some(root) = root("CORACLE_DEBIAN_ROOT") else { return };
+    let judged = judge(&root, &cases("cases.json", "classes.yaml"));
+    holds(&judged, "corpus");
+    let missed: Vec<String> = judged.iter().flat_map(corpus_page::missed).collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_programs_that_no_rule_was_written_for_opened() {
+    let Some(root) = root("CORACLE_UNSEEN_ROOT") else { return };
+    holds(&judge(&root, &cases("unseen.json", "unseen-classes.yaml")), "unseen");
+}
+
+/// The pipeline plans exactly what was judged.
+#[test]
+fn the_plan_has_what_was_found() {
+    let Some(root) = root("CORACLE_DEBIAN_ROOT") else { return };
+    let bench = Bench::open(&root);
+    for (case, _) in cases("cases.json", "classes.yaml") {
+        let (mended, links) = bench.mended(&case.executables);
+        let planned = bench.plan(&case.executables, &links);
+        let entries = planned.plans[0].layers.iter().flat_map(|layer| &layer.entries);
+        let paths: std::collections::BTreeSet<String> = entries.map(|entry| entry.path.to_string()).collect();
+        let found = mended.find(&case.executables, &[]);
+        for path in found.files.keys() {
+            assert!(paths.contains(&path.to_string()), "{}: {path}", case.name);
         }
-        let mut needs = NeedsOf::new(&shared);
-        for path in &case.executables {
-            needs.program(path.as_bytes());
-        }
-        table.add(&case, &class, &mut needs);
-        if std::env::var("CORACLE_CORPUS").is_ok_and(|name| name == "all" || name == case.name) {
-            let _ = writeln!(std::io::stdout(), "{}", needs.describe());
+        for path in ACCOUNTS {
+            assert_eq!(paths.contains(path), found.accounts.is_some(), "{}: {path}", case.name);
         }
     }
-    let _ = writeln!(std::io::stdout(), "{}{} needed files", table.text, table.needed);
-    assert!(table.missed.is_empty(), "missed:\n{}", table.missed.join("\n"));
 }
