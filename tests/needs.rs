@@ -238,6 +238,14 @@ fn a_library_that_is_loaded_at_run_time_brings_what_it_needs() {
     refused(&bench, &["--with", "lib:libabsent.so"], &["error[N008]", "libabsent.so"]);
 }
 
+#[test]
+fn an_error_stands_without_the_flags_for_what_is_not_included() {
+    let (bench, _) = bench("#include <time.h>\nint main(void) { time_t t = 0; return localtime(&t) == 0; }\n");
+    assert!(plan(&bench, &[]).stderr.contains("note[N009]: `/app/app`"));
+    let run = bench.run(["plan", "app", "--root", "root", "--with", "lib:libabsent.so"]);
+    assert!(run.stderr().contains("error[N008]") && !run.stderr().contains("N009"), "{}", run.stderr());
+}
+
 /// A string of the program says the same name, which is a hint; the word of the user is more than that.
 #[test]
 fn a_library_that_is_asked_for_and_hinted_at_must_be_there() {

@@ -144,7 +144,8 @@ pub(super) fn shared_library(name: &str, facts: &ElfFacts) -> Diagnostic {
         codes::SHARED_LIBRARY,
         name,
         "the file is a shared library, not a program",
-        "name the program that uses it; libraries go into an image with `--add`",
+        "name the program that uses it; with `--with lib:NAME` or `--with file:PATH` a library comes with what it needs, \
+         with `--add` alone",
     )
     .with_evidence([
         Evidence::new("DF_1_PIE", "absent"),

@@ -15,7 +15,7 @@ const UNUSED: Code = Code("N007");
 /// What the user asked for is not in the root.
 const ABSENT: Code = Code("N008");
 /// What is not included, with the flags that include it.
-const OFFERED: Code = Code("N009");
+pub(super) const OFFERED: Code = Code("N009");
 /// A library that is loaded at run time cannot be loaded.
 const UNLOADABLE: Code = Code("N010");
 

@@ -13,7 +13,7 @@ use super::{
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
 use crate::analyze::verdict::{self, Judgement, Question};
-use crate::diag::{Diagnostic, Evidence, escape};
+use crate::diag::{Diagnostic, Evidence, Severity, escape};
 use crate::elf::{ElfFacts, Linkage};
 use crate::limits;
 use crate::oci::ImagePath;
@@ -87,6 +87,10 @@ impl<'a> Walk<'a> {
         let first = first.unwrap_or_default();
         let missing = findings::of_requirements(&self.needs.requirements, self.choice(), &first);
         self.needs.diagnostics.extend(missing);
+        // Nothing is built: what an image could have besides would hide why.
+        if self.needs.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+            self.needs.diagnostics.retain(|found| found.code != findings::OFFERED);
+        }
         image::check(self.request, &mut self.needs)?;
         Ok(self.needs)
     }
