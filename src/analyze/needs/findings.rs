@@ -42,7 +42,7 @@ pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice, pro
         let evidence = || requirement.reason.evidence.iter().cloned();
         match requirement.outcome {
             Outcome::Missing if requirement.reason.confidence == Confidence::Asserted => {
-                let finding = Diagnostic::new(ABSENT, Severity::Error, subject, "the root does not have it");
+                let finding = Diagnostic::new(ABSENT, Severity::Error, subject, "it cannot be taken from the root");
                 out.push(finding.with_evidence(evidence()).with_hint(absent_hint(&requirement.subject)));
             }
             Outcome::Missing => {
