@@ -23,7 +23,7 @@ fn bench() -> (Workbench, Sysroot) {
 
 /// Paths of the plan with their entries, and what was told.
 fn plan(bench: &Workbench, words: &[&str]) -> (BTreeMap<String, Value>, String) {
-    let run = bench.run(&[&["plan", "--format", "json"], words].concat());
+    let run = bench.run([&["plan", "--format", "json"], words].concat());
     assert_eq!(run.code(), Some(0), "{words:?}: {}", run.stderr());
     let json: Value = serde_json::from_str(run.stdout()).unwrap();
     let layers = json["plans"][0]["layers"].as_array().unwrap().iter();
@@ -33,7 +33,7 @@ fn plan(bench: &Workbench, words: &[&str]) -> (BTreeMap<String, Value>, String) 
 }
 
 fn refused(bench: &Workbench, words: &[&str], want: &str) {
-    let run = bench.run(&[&["plan"], words].concat());
+    let run = bench.run([&["plan"], words].concat());
     assert_eq!((run.code(), run.stdout()), (Some(1), ""), "{words:?}: {}", run.stderr());
     assert!(run.stderr().contains(want), "{words:?}: {}", run.stderr());
 }
