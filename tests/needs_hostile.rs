@@ -181,3 +181,48 @@ fn lists_of_converters_may_be_anything() {
         }
     }
 }
+
+#[test]
+fn what_is_added_over_a_library_is_told() {
+    let (bench, root) = bench();
+    // As on a merged `/usr`: the directories of libraries are links.
+    for (link, target) in [("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+        let from = root.path.join(link);
+        if from.is_dir() && !from.is_symlink() {
+            std::fs::create_dir_all(root.path.join("usr")).unwrap();
+            std::fs::rename(&from, root.path.join(target)).unwrap();
+            root.link(&format!("/{link}"), target);
+        }
+    }
+    bench.file("added", "added");
+    let base = ["app", "--root", "root", "--with", "hosts", "--with", "certs"];
+    let (entries, told) = plan(&bench, &base);
+    assert!(!told.contains("P013"), "{told}");
+    let mut proven = 0;
+    for (path, entry) in entries.iter().filter(|(_, entry)| entry["kind"] != "dir") {
+        let add = format!("added:{path}");
+        let run = bench.run(&[&["plan"], &base[..], &["--add", &add]].concat());
+        let needed = path.contains("/libc.so") || path.contains("/ld-") || entry["kind"] == "link";
+        proven += usize::from(needed && run.code() == Some(0));
+        let told = run.stderr().contains("warning[P013]: `add`") && run.stderr().contains(path.as_str());
+        assert_eq!(run.code() == Some(0) && told, needed, "{path}: {}", run.stderr());
+    }
+    assert!(proven > 1, "{:?}", entries.keys());
+}
+
+#[test]
+fn an_entrypoint_may_be_named_through_links() {
+    let (bench, root) = bench();
+    root.copy(&bench.join("app"), "/usr/bin/tool");
+    root.link("/bin", "usr/bin");
+    root.link("/usr/bin/alias", "/bin/tool");
+    for path in ["/usr/bin/tool", "/bin/tool", "/bin/alias"] {
+        let (entries, told) = plan(&bench, &[&format!("root:{path}"), "--root", "root"]);
+        assert!(entries.contains_key("/usr/bin/tool") && !told.contains("P006"), "{path}: {told}");
+    }
+    let (_, told) = plan(&bench, &["app", "--root", "root", "--entrypoint", "/bin/tool"]);
+    assert!(told.contains("warning[P006]: `/bin/tool`"), "{told}");
+    let words = ["app", "--root", "root", "--entrypoint", "/bin/tool", "--with", "program:/bin/tool"];
+    let (_, told) = plan(&bench, &words);
+    assert!(!told.contains("P006"), "{told}");
+}

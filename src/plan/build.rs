@@ -42,8 +42,8 @@ pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
     place_scratch(request, &mut tree)?;
     place_workdir(request, &mut tree)?;
     place_required(request, &mut tree, &mut found)?;
-    if let Some(found) = &request.found {
-        found::place(found, &mut tree)?;
+    if let Some(needed) = &request.found {
+        found::place(needed, &mut tree, &mut found)?;
     }
     tree.check_parents()?;
     check_links(request, &tree, &symlinks, &writable, &mut found)?;
@@ -279,11 +279,12 @@ fn check_entrypoint(entrypoint: &[String], tree: &Tree, found: &mut Vec<Diagnost
         let message = "the entrypoint is not an absolute path";
         return warn(findings::ENTRYPOINT, message, "programs lie in `/app`, which is not in `PATH`");
     };
+    let path = links::destination(tree, &path).unwrap_or(path);
     match tree.get(&path).map(|entry| (&entry.kind, entry.mode)) {
         Some((EntryKind::File(_), mode)) if mode & 0o111 == 0 => {
             warn(findings::NOT_EXECUTABLE, "the entrypoint has no execute bit", "add it with mode 0755");
         }
-        Some((EntryKind::File(_) | EntryKind::Symlink(_), _)) => {}
+        Some((EntryKind::File(_), _)) => {}
         _ => warn(findings::ENTRYPOINT, "the entrypoint is not a file of the image", "programs lie in `/app`"),
     }
 }

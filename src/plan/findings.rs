@@ -27,6 +27,8 @@ pub const NOT_EXECUTABLE: Code = Code("P011");
 
 /// A program needs a file that is not in the image.
 pub const MISSING: Code = Code("P012");
+/// An added file takes the place of what a loader maps.
+pub const REPLACED: Code = Code("P013");
 
 /// Most pieces of evidence that one finding lists.
 const SHOWN: usize = 10;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::build::file;
 use super::tree::{Claim, LayerName, Tree, directory};
-use super::{Entry, EntryKind, Error, FileContent, PackageOwner};
+use super::{Entry, EntryKind, Error, FileContent, PackageOwner, findings};
+use crate::analyze::Confidence;
 use crate::analyze::needs::{ImageFileKind, Needs};
 use crate::blob::RootSource;
+use crate::diag::Diagnostic;
 use crate::oci::ImagePath;
 use crate::rootfs::Root;
 
@@ -29,11 +31,15 @@ impl fmt::Debug for Found {
     }
 }
 
-/// Places all files that are needed. A file that the user gave stays.
-pub(super) fn place(found: &Found, tree: &mut Tree) -> Result<(), Error> {
+/// Places all files that are needed. A file that the user gave stays; where a loader would have found another, it is told.
+pub(super) fn place(found: &Found, tree: &mut Tree, told: &mut Vec<Diagnostic>) -> Result<(), Error> {
+    let mut replaced = Vec::new();
     for (path, needed) in &found.needs.files {
-        let given = tree.get(path).is_some_and(|entry| !matches!(entry.kind, EntryKind::Directory));
-        if given {
+        if let Some(given) = tree.get(path).filter(|entry| !matches!(entry.kind, EntryKind::Directory)) {
+            // Certificates, accounts and the like are there to be replaced, what loaders map is not.
+            if given.reason.rule == "user:add" && needed.reason.confidence == Confidence::Proven {
+                replaced.push([b"/", path.as_bytes()].concat());
+            }
             continue;
         }
         let reason = needed.reason.clone();
@@ -61,6 +67,11 @@ pub(super) fn place(found: &Found, tree: &mut Tree) -> Result<(), Error> {
             entry.owner = found.owners.get(path).cloned();
         }
         tree.place(entry, LayerName::Runtime, claim, "what the program needs")?;
+    }
+    if !replaced.is_empty() {
+        let message = "what is added takes the place of what the loader of the program maps or follows";
+        let finding = findings::about_paths(findings::REPLACED, "add", message, "path", &replaced);
+        told.push(finding.with_hint("the program was analyzed with the file of the root: add it at another path"));
     }
     Ok(())
 }

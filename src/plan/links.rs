@@ -46,6 +46,14 @@ pub(super) fn check(tree: &Tree, link: &Link, runtime: &[ImagePath]) -> Result<b
     Ok(false)
 }
 
+/// Where a path of the image leads, whether something is there or not; `None` for a loop or a path that leads out.
+pub(super) fn destination(tree: &Tree, path: &ImagePath) -> Option<ImagePath> {
+    let target = [b"/", path.as_bytes()].concat();
+    let (root, nobody) = (ImagePath::root(), String::new());
+    let link = Link { path: root.clone(), target, bound: root, origin: nobody.clone(), addition: nobody };
+    resolve(tree, &link).ok().flatten()
+}
+
 /// The path a link leads to, whether it exists or not; `None` for a loop.
 fn resolve(tree: &Tree, link: &Link) -> Result<Option<ImagePath>, &'static str> {
     let depth = |path: &ImagePath| path.as_bytes().split(|b| *b == b'/').filter(|name| !name.is_empty()).count();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::files::{FileSet, ImageFileKind};
+use super::files::ImageFileKind;
 use super::placed::slashed;
 use super::walk::Walk;
 use super::{ImageTree, findings};
@@ -16,6 +16,7 @@ impl Walk<'_> {
         let mut files = std::mem::take(&mut self.files).into_files();
         let is_link = |path: &ImagePath| matches!(files.get(path).map(|f| &f.kind), Some(ImageFileKind::Link(_)));
         let below: Vec<ImagePath> = files.keys().filter(|path| path.ancestors().iter().any(is_link)).cloned().collect();
+        // Nearly always nothing does, and no copy is made.
         if !below.is_empty() {
             let tree = ImageTree::new(Arc::clone(&self.request.root), files.clone());
             for path in below {
@@ -26,10 +27,10 @@ impl Walk<'_> {
                 }
             }
         }
-        let tree = ImageTree::new(Arc::clone(&self.request.root), files.clone());
+        let tree = ImageTree::new(Arc::clone(&self.request.root), files);
         let programs: Vec<&ImagePath> = self.request.programs.iter().map(|program| &program.image).collect();
         let mut dangling = Vec::new();
-        for (path, file) in &files {
+        for (path, file) in tree.files() {
             let ImageFileKind::Link(_) = file.kind else { continue };
             let absent = matches!(resolve(&tree, path.as_bytes()), Ok(None));
             if absent && !self.leads_to(path, &programs) {
@@ -37,8 +38,7 @@ impl Walk<'_> {
             }
         }
         self.needs.diagnostics.extend(findings::dangling(&dangling));
-        self.needs.files.clone_from(&files);
-        self.files = FileSet::from(files);
+        self.needs.files = tree.into_files();
     }
 
     /// Whether a link leads to a program of the request, which the plan places.

@@ -22,6 +22,18 @@ impl ImageTree {
         Self { root, files }
     }
 
+    /// All paths, sorted.
+    #[must_use]
+    pub const fn files(&self) -> &BTreeMap<ImagePath, ImageFile> {
+        &self.files
+    }
+
+    /// The same as a value of its own.
+    #[must_use]
+    pub fn into_files(self) -> BTreeMap<ImagePath, ImageFile> {
+        self.files
+    }
+
     /// The file of the root that a path of the image is a copy of.
     #[must_use]
     pub fn origin(&self, path: &ImagePath) -> Option<&ImagePath> {
