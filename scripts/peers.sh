@@ -41,6 +41,7 @@ htpasswd                 apache2-utils
 hyperfine                hyperfine
 libtree                  libtree
 lddtree                  pax-utils
+checksec                 checksec
 dot                      graphviz
 /usr/lib/python3/dist-packages/jsonschema python3-jsonschema
 '

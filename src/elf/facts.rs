@@ -89,7 +89,7 @@ impl ElfFacts {
             entry_is_loaded: segments.locate(header.entry).is_some(),
             loaded_segments: segments.of_type(PT_LOAD).count(),
             linkage,
-            hardening: hardening::parse(&segments, dynamic.as_ref(), linkage),
+            hardening: hardening::parse(&segments, dynamic.as_ref(), linkage, Some(&sections)),
             code: code::parse(&segments, &header, &origin),
             interpreter,
             dynamic,

@@ -1,7 +1,7 @@
 //! The functions of glibc that have a checking twin: `memcpy` and `__memcpy_chk` (glibc, `debug/` and `include/bits/*2.h`).
 
 /// Functions with a twin, sorted. Those for which the plain name tells nothing are in [`NO_PLAIN`].
-const FUNCTIONS: [&[u8]; 84] = [
+const FUNCTIONS: [&[u8]; 77] = [
     b"asprintf",
     b"confstr",
     b"dprintf",
@@ -21,8 +21,6 @@ const FUNCTIONS: [&[u8]; 84] = [
     b"getlogin_r",
     b"gets",
     b"getwd",
-    b"inet_ntop",
-    b"inet_pton",
     b"mbsnrtowcs",
     b"mbsrtowcs",
     b"mbstowcs",
@@ -30,7 +28,6 @@ const FUNCTIONS: [&[u8]; 84] = [
     b"memmove",
     b"mempcpy",
     b"memset",
-    b"memset_explicit",
     b"obstack_printf",
     b"obstack_vprintf",
     b"poll",
@@ -51,8 +48,6 @@ const FUNCTIONS: [&[u8]; 84] = [
     b"stpncpy",
     b"strcat",
     b"strcpy",
-    b"strlcat",
-    b"strlcpy",
     b"strncat",
     b"strncpy",
     b"swprintf",
@@ -73,8 +68,6 @@ const FUNCTIONS: [&[u8]; 84] = [
     b"wcrtomb",
     b"wcscat",
     b"wcscpy",
-    b"wcslcat",
-    b"wcslcpy",
     b"wcsncat",
     b"wcsncpy",
     b"wcsnrtombs",
@@ -88,10 +81,24 @@ const FUNCTIONS: [&[u8]; 84] = [
     b"wprintf",
 ];
 
-/// Checking functions whose plain ones are a macro, or are called in any case where nothing can go wrong: `FD_SET`, and `open`
-/// with flags that the compiler knows.
-const NO_PLAIN: [&[u8]; 6] =
-    [b"__fdelt_chk", b"__mq_open_2", b"__open64_2", b"__open_2", b"__openat64_2", b"__openat_2"];
+/// Checking functions whose plain ones tell nothing: `FD_SET` is a macro, `open` is called in any case where the compiler knows
+/// the flags, and functions that got their twins after glibc 2.36 are older than these, or come from other libraries (`strlcpy`
+/// of libbsd).
+const NO_PLAIN: [&[u8]; 13] = [
+    b"__fdelt_chk",
+    b"__inet_ntop_chk",
+    b"__inet_pton_chk",
+    b"__memset_explicit_chk",
+    b"__mq_open_2",
+    b"__open64_2",
+    b"__open_2",
+    b"__openat64_2",
+    b"__openat_2",
+    b"__strlcat_chk",
+    b"__strlcpy_chk",
+    b"__wcslcat_chk",
+    b"__wcslcpy_chk",
+];
 
 /// The plain functions that `__longjmp_chk` stands for.
 const LONG_JUMPS: [&[u8]; 3] = [b"_longjmp", b"longjmp", b"siglongjmp"];

@@ -3,6 +3,7 @@
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
 use serde::Serialize;
 
+use super::sections::{SectionTable, Sections};
 use super::segments::Segments;
 use super::{Dynamic, Linkage};
 
@@ -33,10 +34,17 @@ pub enum Relro {
     Full,
 }
 
-pub(super) fn parse(segments: &Segments<'_>, dynamic: Option<&Dynamic>, linkage: Linkage) -> Hardening {
+/// `sections` are those of a whole program; without them a static program counts as one whose table may stay writable.
+pub(super) fn parse(
+    segments: &Segments<'_>,
+    dynamic: Option<&Dynamic>,
+    linkage: Linkage,
+    sections: Option<&Sections<'_>>,
+) -> Hardening {
     let has_relro = segments.of_type(PT_GNU_RELRO).next().is_some();
-    // A static program binds nothing late, so its relro is always full.
-    let binds_now = dynamic.is_none_or(|d| d.bind_now) || matches!(linkage, Linkage::Static | Linkage::StaticPie);
+    let is_static = matches!(linkage, Linkage::Static | Linkage::StaticPie);
+    let binds_now =
+        dynamic.is_some_and(|d| d.bind_now) || is_static && sections.is_some_and(|s| table_is_covered(segments, s));
     Hardening {
         pie: matches!(linkage, Linkage::StaticPie | Linkage::DynamicPie),
         relro: match (has_relro, binds_now) {
@@ -51,4 +59,15 @@ pub(super) fn parse(segments: &Segments<'_>, dynamic: Option<&Dynamic>, linkage:
             .filter(|segment| segment.p_flags & (PF_W | PF_X) == PF_W | PF_X)
             .count(),
     }
+}
+
+/// A static program binds nothing late, but calls the functions that fit its processor (`STT_GNU_IFUNC`) through the same
+/// table. Linked without `-z now` it lies in a section `.got.plt` of its own behind what becomes read-only, and no dynamic
+/// section of a program at a fixed address tells of that.
+fn table_is_covered(segments: &Segments<'_>, sections: &Sections<'_>) -> bool {
+    let Some(table) = sections.named(b".got.plt") else { return sections.table == SectionTable::Present };
+    segments.of_type(PT_GNU_RELRO).any(|relro| {
+        let end = relro.p_offset.saturating_add(relro.p_filesz);
+        table.offset >= relro.p_offset && table.offset.saturating_add(table.size) <= end
+    })
 }

@@ -33,7 +33,7 @@ impl Protection {
         let notes = notes::from_segments(&segments, header.layout, header.machine);
         Ok(Self {
             machine: header.machine,
-            hardening: hardening::parse(&segments, dynamic.as_ref(), linkage),
+            hardening: hardening::parse(&segments, dynamic.as_ref(), linkage, None),
             properties: notes.properties,
             abi_tag: notes.abi_tag,
         })
