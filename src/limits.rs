@@ -408,3 +408,6 @@ pub const MAX_GCONV_LIST_BYTES: u64 = 4 << 20;
 
 /// How much of a script is read for its `#!` line, in bytes: as much as Linux does (`BINPRM_BUF_SIZE`).
 pub const MAX_SHEBANG_BYTES: u64 = 256;
+
+/// Bytes of a value of `security.capability`: the largest that Linux knows has 24 (`struct vfs_ns_cap_data`).
+pub const MAX_CAPABILITY_BYTES: usize = 64;

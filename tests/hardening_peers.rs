@@ -340,3 +340,39 @@ fn what_libraries_take_from_the_process_is_told() {
     let plain = bench.run(["inspect", "./plain"]).succeeds();
     assert!(!plain.contains("process:"), "{plain}");
 }
+
+#[test]
+fn privileges_of_a_file_are_those_that_the_machine_grants() {
+    let bench = Workbench::new();
+    let Some(file) = compile(&bench, "cc", "tool", EMPTY, &[]) else { return };
+    let show = |words: &[&str]| bench.run(words).succeeds();
+    assert!(!show(&["inspect", "./tool"]).contains("privileges:"));
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o2755);
+    assert!(show(&["inspect", "./tool"]).contains("\n  privileges: setgid (mode 2755)\n"));
+    // No group may execute it: the bit grants nothing.
+    mode(0o2745);
+    assert!(!show(&["inspect", "./tool"]).contains("privileges:"));
+    mode(0o4755);
+    assert!(show(&["inspect", "./tool"]).contains("\n  privileges: setuid (mode 4755)\n"));
+    // The same through a root.
+    let root = bench.path().to_str().unwrap().to_owned();
+    let json: Value =
+        serde_json::from_str(bench.run(["inspect", "root:/tool", "--root", &root, "--format", "json"]).stdout())
+            .unwrap();
+    assert_eq!((&json["privileges"]["mode"], &json["privileges"]["setuid"]), (&"4755".into(), &true.into()));
+    let (Some(setcap), Some(getcap)) = (peers::find("setcap"), peers::find("getcap")) else { return };
+    for text in ["cap_net_raw=ep", "cap_chown,cap_bpf=i", "cap_chown,cap_net_admin=eip"] {
+        if !Command::new(&setcap).args([text, "tool"]).current_dir(bench.path()).output().unwrap().status.success() {
+            return peers::skipped("file capabilities cannot be set here");
+        }
+        let said = Command::new(&getcap).arg("tool").current_dir(bench.path()).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        let theirs = said.trim().strip_prefix("tool ").unwrap();
+        for words in [&["inspect", "./tool"][..], &["inspect", "root:/tool", "--root", &root]] {
+            let line = format!("\n  privileges: setuid (mode 4755), {theirs}\n");
+            let screen = bench.run(words).stdout().to_owned();
+            assert!(screen.contains(&line), "{line} {screen}");
+        }
+    }
+}

@@ -38,6 +38,19 @@ pub fn of_program(facts: &ElfFacts) -> Vec<String> {
     words
 }
 
+/// What the file grants to whoever starts it; most grant nothing.
+pub fn of_file(inspection: &Inspection) -> Vec<String> {
+    let Some(privileges) = &inspection.privileges else { return Vec::new() };
+    let mut words = Vec::new();
+    words.extend(privileges.setuid.then(|| "setuid".to_owned()));
+    words.extend(privileges.setgid.then(|| "setgid".to_owned()));
+    if let Some(last) = words.last_mut() {
+        last.push_str(&format!(" (mode {})", privileges.mode));
+    }
+    words.extend(privileges.capabilities.clone());
+    words
+}
+
 /// Those of the whole process, where the libraries change what the program alone has.
 pub fn of_process(inspection: &Inspection) -> Vec<String> {
     let (Some(process), Some(program)) = (&inspection.hardening, program(inspection)) else { return Vec::new() };

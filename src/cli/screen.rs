@@ -7,6 +7,7 @@ use super::progress::human_bytes;
 use crate::analyze::{Confidence, Level, Outcome, Requirement, Subject};
 use crate::diag::printable;
 use crate::elf::{ElfFacts, Language, Libc};
+use crate::oci::Platform;
 use crate::pipeline::inspect::Inspection;
 
 /// More libraries than this are folded.
@@ -26,6 +27,10 @@ pub fn program(inspection: &Inspection, all: bool) -> String {
     };
     let mut out = printable(&head(inspection, facts).join("  "));
     let _ = writeln!(out, "\n  {}", printable(&details(inspection, facts).join(", ")));
+    let privileges = hardening::of_file(inspection);
+    if !privileges.is_empty() {
+        let _ = writeln!(out, "  privileges: {}", printable(&privileges.join(", ")));
+    }
     let process = hardening::of_process(inspection);
     if !process.is_empty() {
         let _ = writeln!(out, "  process: {}", printable(&process.join("; ")));
@@ -40,10 +45,10 @@ fn head(inspection: &Inspection, facts: &ElfFacts) -> Vec<String> {
     let analysis = &inspection.analysis;
     let mut parts = vec![analysis.name.clone()];
     parts.push(match &analysis.platform {
-        Some(platform) if platform.architecture == "amd64" && platform.variant.is_none() => {
-            format!("{platform} (baseline)")
-        }
-        Some(platform) => platform.to_string(),
+        Some(platform) => match variant(platform) {
+            Some(words) => format!("{platform} ({words})"),
+            None => platform.to_string(),
+        },
         None => facts.machine.to_string(),
     });
     parts.push(hardening::of_program(facts).join(", "));
@@ -60,6 +65,21 @@ fn head(inspection: &Inspection, facts: &ElfFacts) -> Vec<String> {
         parts.push(format!("kernel >={major}.{minor}{patch}"));
     }
     parts
+}
+
+/// What a variant asks of the processor: the feature that most often decides (x86-64 psABI, "Micro-Architecture Levels"; Arm
+/// ARM).
+fn variant(platform: &Platform) -> Option<&'static str> {
+    Some(match (platform.architecture.as_str(), platform.variant.as_deref()) {
+        ("amd64", None | Some("v1")) => "baseline",
+        ("amd64", Some("v2")) => "needs SSE4.2",
+        ("amd64", Some("v3")) => "needs AVX2",
+        ("amd64", Some("v4")) => "needs AVX-512",
+        ("arm", Some("v5")) => "ARMv5",
+        ("arm", Some("v6")) => "ARMv6",
+        ("arm", Some("v7")) => "ARMv7",
+        _ => return None,
+    })
 }
 
 fn language(facts: &ElfFacts) -> Option<String> {

@@ -53,6 +53,10 @@ const NAMES: [&str; 41] = [
 
 /// `VFS_CAP_REVISION_2`: no root uid of a namespace, so the bytes mean the same on every machine.
 const REVISION_2: u32 = 0x0200_0000;
+/// `VFS_CAP_REVISION_1`, with 32 capabilities only.
+const REVISION_1: u32 = 0x0100_0000;
+/// `VFS_CAP_REVISION_3`, which ends with the root uid of a namespace.
+const REVISION_3: u32 = 0x0300_0000;
 /// `VFS_CAP_FLAGS_EFFECTIVE`.
 const EFFECTIVE: u32 = 1;
 
@@ -105,15 +109,42 @@ impl Capabilities {
     }
 }
 
-/// As `getcap` shows it.
+impl Capabilities {
+    /// Reads a value of `security.capability` of any revision. The root uid of revision 3 is left out. `None` when it is none.
+    #[must_use]
+    pub fn from_xattr(raw: &[u8]) -> Option<Self> {
+        let word = |at: usize| Some(u32::from_le_bytes(raw.get(4 * at..4 * at + 4)?.try_into().ok()?));
+        let head = word(0)?;
+        let wide = match (head & 0xff00_0000, raw.len()) {
+            (REVISION_1, 12) => false,
+            (REVISION_2, 20) | (REVISION_3, 24) => true,
+            _ => return None,
+        };
+        let bits = |low: usize, high: usize| {
+            let high = if wide { word(high)? } else { 0 };
+            Some(u64::from(high) << 32 | u64::from(word(low)?))
+        };
+        Some(Self { permitted: bits(1, 3)?, inheritable: bits(2, 4)?, effective: head & EFFECTIVE != 0 })
+    }
+}
+
+/// As `getcap` shows it: the names by their flags, those of one kind together.
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.permitted | self.inheritable;
-        let names: Vec<&str> =
-            NAMES.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, name)| *name).collect();
-        let flag = |on, letter| if on { letter } else { "" };
-        let (e, i, p) = (self.effective, self.inheritable != 0, self.permitted != 0);
-        write!(f, "{}={}{}{}", names.join(","), flag(e, "e"), flag(i, "i"), flag(p, "p"))
+        let e = if self.effective { "e" } else { "" };
+        let kinds = [
+            (self.permitted & self.inheritable, "ip"),
+            (self.permitted & !self.inheritable, "p"),
+            (self.inheritable & !self.permitted, "i"),
+        ];
+        let mut space = "";
+        for (bits, flags) in kinds.into_iter().filter(|(bits, _)| *bits != 0) {
+            let name = |number: usize| NAMES.get(number).map_or_else(|| number.to_string(), |name| (*name).to_owned());
+            let names: Vec<String> = (0..64).filter(|number| bits >> number & 1 == 1).map(name).collect();
+            write!(f, "{space}{}={e}{flags}", names.join(","))?;
+            space = " ";
+        }
+        Ok(())
     }
 }
 

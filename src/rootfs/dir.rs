@@ -13,7 +13,9 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
+use super::walk::CAPABILITY_XATTR;
 use super::{HostFile, Identity, Node, OpenFile, Root, RootError};
+use crate::limits::MAX_CAPABILITY_BYTES;
 use crate::oci::ImagePath;
 
 /// A sysroot, an unpacked package tree, or `/`.
@@ -140,6 +142,14 @@ impl Root for DirRoot {
             file.seek(SeekFrom::Start(offset)).map_err(|e| self.fail(path, e))?;
         }
         Ok(Box::new(file))
+    }
+
+    fn capabilities(&self, path: &ImagePath) -> Option<Vec<u8>> {
+        let file = self.open_file(path).ok()?;
+        let mut value = vec![0; MAX_CAPABILITY_BYTES];
+        let len = rustix::fs::fgetxattr(&file, CAPABILITY_XATTR, &mut value).ok()?;
+        value.truncate(len);
+        Some(value)
     }
 
     fn identity(&self, path: &ImagePath) -> Option<Identity> {

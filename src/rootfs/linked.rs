@@ -46,6 +46,10 @@ impl Root for Linked {
         self.lower.stream(path, offset)
     }
 
+    fn capabilities(&self, path: &ImagePath) -> Option<Vec<u8>> {
+        self.lower.capabilities(path)
+    }
+
     fn identity(&self, path: &ImagePath) -> Option<Identity> {
         self.lower.identity(path)
     }

@@ -158,6 +158,13 @@ impl Root for Overlay {
         }
     }
 
+    fn capabilities(&self, path: &ImagePath) -> Option<Vec<u8>> {
+        match self.owner(path) {
+            Owner::Root(root, inner) => root.capabilities(&inner),
+            Owner::File(_) | Owner::Nobody => None,
+        }
+    }
+
     fn identity(&self, path: &ImagePath) -> Option<Identity> {
         match self.owner(path) {
             Owner::File(file) => file.identity(),

@@ -63,6 +63,12 @@ pub trait Root: Send + Sync {
     /// As [`Root::open`].
     fn stream(&self, path: &ImagePath, offset: u64) -> Result<Box<dyn Read + Send>, RootError>;
 
+    /// The value of `security.capability` of a regular file; `None` when it has none, or when the root cannot tell.
+    fn capabilities(&self, path: &ImagePath) -> Option<Vec<u8>> {
+        let _ = path;
+        None
+    }
+
     /// What identifies the content of a regular file without reading it, where the root can tell.
     fn identity(&self, path: &ImagePath) -> Option<Identity> {
         let _ = path;

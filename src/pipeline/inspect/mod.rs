@@ -2,13 +2,17 @@
 //! an image is a finding.
 
 mod graph;
+mod privileges;
 mod report;
 
 pub use graph::{Graph, GraphEdge, GraphNode, NodeKind, Tie};
+pub use privileges::Privileges;
 pub use report::{
     ImageReport, Inspected, LayerReport, LibcReport, NeedsReport, ObjectReport, OneImageReport, PathReport,
     ProgramReport, schema,
 };
+
+use std::os::unix::ffi::OsStrExt as _;
 
 use super::sysroot::{self, Placed, Roots};
 use super::{Error, ProgramFile, Request, programs};
@@ -25,6 +29,8 @@ pub struct Inspection {
     pub analysis: Analysis,
     /// What it needs; `None` for a file that no image can be made of.
     pub needs: Option<Needs>,
+    /// What the file grants to whoever starts it; `None` when it is gone meanwhile.
+    pub privileges: Option<Privileges>,
     /// Protections of each object that the loader maps, in its order, the program first; `None` for one that cannot be read.
     /// Empty for a static program, whose own facts say it all.
     pub objects: Vec<Option<ObjectHardening>>,
@@ -41,12 +47,16 @@ pub fn inspect(request: &Request) -> Result<Vec<Inspection>, Error> {
     let mut out = Vec::new();
     for file in &request.programs {
         if !file.in_root {
-            out.push(one(file, programs::analyze(&file.path)?, &roots, request)?);
+            let mut inspection = one(file, programs::analyze(&file.path)?, &roots, request)?;
+            inspection.privileges = Some(Privileges::of_host(&file.path)?);
+            out.push(inspection);
             continue;
         }
         for root in roots.all() {
             let analysis = programs::analyze_in_root(&*root.root, &file.path)?;
-            out.push(one(file, analysis, &roots, request)?);
+            let mut inspection = one(file, analysis, &roots, request)?;
+            inspection.privileges = Privileges::of_root(&*root.root, file.path.as_os_str().as_bytes())?;
+            out.push(inspection);
         }
     }
     Ok(out)
@@ -54,10 +64,10 @@ pub fn inspect(request: &Request) -> Result<Vec<Inspection>, Error> {
 
 fn one(file: &ProgramFile, analysis: Analysis, roots: &Roots, request: &Request) -> Result<Inspection, Error> {
     let Ok(program) = analysis.clone().into_program() else {
-        return Ok(Inspection { analysis, needs: None, objects: Vec::new(), hardening: None });
+        return Ok(Inspection { analysis, needs: None, privileges: None, objects: Vec::new(), hardening: None });
     };
     let Some(root) = roots.of_platform(&program.platform.normalized()) else {
-        return Ok(Inspection { analysis, needs: None, objects: Vec::new(), hardening: None });
+        return Ok(Inspection { analysis, needs: None, privileges: None, objects: Vec::new(), hardening: None });
     };
     let name = match &request.name {
         Some(name) => name.clone(),
@@ -73,7 +83,7 @@ fn one(file: &ProgramFile, analysis: Analysis, roots: &Roots, request: &Request)
         let protections: Vec<_> = objects.iter().map(|object| object.as_ref().map(|o| o.protection)).collect();
         hardening = Some(hardening::together(closure, &protections));
     }
-    Ok(Inspection { analysis, needs: Some(found.needs), objects, hardening })
+    Ok(Inspection { analysis, needs: Some(found.needs), privileges: None, objects, hardening })
 }
 
 impl Inspection {

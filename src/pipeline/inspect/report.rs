@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Inspection;
+use super::{Inspection, Privileges};
 use crate::analyze::Analysis;
 use crate::analyze::hardening::{ObjectHardening, ProcessHardening};
 use crate::diag::escape;
@@ -30,6 +30,8 @@ pub struct ProgramReport {
     /// What the file says about itself, every need, and the findings.
     #[serde(flatten)]
     pub analysis: Analysis,
+    /// What the file grants to whoever starts it; an image takes none of it over.
+    pub privileges: Option<Privileges>,
     /// Its C library; `null` when it has none that is known.
     pub libc: Option<LibcReport>,
     /// Protections of the process as a whole; `null` for a static program.
@@ -172,7 +174,7 @@ impl ProgramReport {
             }
         });
         let process = inspection.hardening.clone();
-        Self { analysis, libc: inspection.libc(), process, needs }
+        Self { analysis, privileges: inspection.privileges.clone(), libc: inspection.libc(), process, needs }
     }
 }
 
