@@ -1,4 +1,4 @@
-//! What a file grants to whoever starts it. None of it gets into an image; `--cap` gives capabilities on purpose.
+//! What a file grants to whoever starts it. None of it gets into an image; `--file-cap` gives capabilities on purpose.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
