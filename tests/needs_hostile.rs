@@ -201,7 +201,7 @@ fn what_is_added_over_a_library_is_told() {
     let mut proven = 0;
     for (path, entry) in entries.iter().filter(|(_, entry)| entry["kind"] != "dir") {
         let add = format!("added:{path}");
-        let run = bench.run(&[&["plan"], &base[..], &["--add", &add]].concat());
+        let run = bench.run([&["plan"], &base[..], &["--add", add.as_str()]].concat());
         let needed = path.contains("/libc.so") || path.contains("/ld-") || entry["kind"] == "link";
         proven += usize::from(needed && run.code() == Some(0));
         let told = run.stderr().contains("warning[P013]: `add`") && run.stderr().contains(path.as_str());
@@ -225,4 +225,25 @@ fn an_entrypoint_may_be_named_through_links() {
     let words = ["app", "--root", "root", "--entrypoint", "/bin/tool", "--with", "program:/bin/tool"];
     let (_, told) = plan(&bench, &words);
     assert!(!told.contains("P006"), "{told}");
+}
+
+#[test]
+fn an_interpreter_that_is_not_there_is_told() {
+    let (bench, root) = bench();
+    root.copy(&bench.join("app"), "/usr/bin/env");
+    root.script("/usr/bin/plain", "#!/usr/bin/none -x\n");
+    root.script("/usr/bin/windows", "#!/usr/bin/env\r\n");
+    root.script("/usr/bin/looked", "#!/usr/bin/env -S none -x\n");
+    root.script("/usr/bin/empty", "#! \n");
+    let missing = |script: &str, name: &str| {
+        let (_, told) = plan(&bench, &["app", "--root", "root", "--with", &format!("program:{script}")]);
+        let want = format!("warning[N004]: `{name}`: `/usr/bin/{script}` needs it, and the root does not have it");
+        assert!(told.contains(&want), "{told}");
+    };
+    missing("plain", "/usr/bin/none");
+    missing("windows", "/usr/bin/env\\x0d");
+    missing("looked", "none");
+    refused(&bench, &["app", "--root", "root", "--strict", "--with", "program:plain"], "error[N004]");
+    let (_, told) = plan(&bench, &["app", "--root", "root", "--strict", "--with", "program:empty"]);
+    assert!(!told.contains("N004"), "{told}");
 }

@@ -1,12 +1,14 @@
 //! Programs that are executed: scripts lead to their interpreters, these to what they need themselves.
 
-use super::Confidence;
 use super::meet::Met;
+use super::placed::slashed;
 use super::walk::{Walk, is_executable, program_at};
+use super::{Confidence, Level, Outcome, Requirement, Subject};
 use crate::analyze::Reason;
 use crate::diag::{Evidence, escape};
 use crate::elf::{ElfFacts, FileKind, classify};
 use crate::limits;
+use crate::oci::ImagePath;
 use crate::rootfs::{Resolved, RootError};
 
 /// An interpreter that is a script itself has one in turn; the kernel follows so many (`BINPRM_MAX_RECURSION`).
@@ -43,7 +45,7 @@ impl Walk<'_> {
                 FileKind::Script { .. } => {
                     let len = usize::try_from(file.len().min(limits::MAX_SHEBANG_BYTES)).unwrap_or(0);
                     if let Some(start) = file.read_at(0, len) {
-                        self.shebang(&start, reason, depth, &mut open)?;
+                        self.shebang(&start, reason, (&found, depth), &mut open)?;
                     }
                 }
                 _ => {}
@@ -53,7 +55,13 @@ impl Walk<'_> {
     }
 
     /// Takes the interpreter of a script: the program of `#!`, and what `env` would look for.
-    fn shebang(&mut self, start: &[u8], reason: &Reason, depth: usize, open: &mut Vec<Step>) -> Result<(), RootError> {
+    fn shebang(
+        &mut self,
+        start: &[u8],
+        reason: &Reason,
+        (script, depth): (&Resolved, usize),
+        open: &mut Vec<Step>,
+    ) -> Result<(), RootError> {
         let line = start.strip_prefix(b"#!").unwrap_or_default();
         let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
         let mut words = line.split(|b| *b == b' ' || *b == b'\t').filter(|word| !word.is_empty());
@@ -65,17 +73,31 @@ impl Walk<'_> {
         let before = open.len();
         if interpreter.ends_with(b"/env")
             && let Some(name) = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='))
-            && let Some(Met::Program(_, program)) = self.program(&[name.to_vec()])?
         {
-            self.files.take_resolved(self.root(), &program, &reason)?;
-            // `env` executes it anew.
-            open.push((program, 0));
+            if let Some(Met::Program(_, program)) = self.program(&[name.to_vec()])? {
+                self.files.take_resolved(self.root(), &program, &reason)?;
+                // `env` executes it anew.
+                open.push((program, 0));
+            } else {
+                self.no_interpreter(name, &script.path, &reason);
+            }
         }
         if let Some((_, found)) = self.file(interpreter)? {
             self.files.take_resolved(self.root(), &found, &reason)?;
             // Below what `env` executes, which comes first.
             open.insert(before, (found, depth + 1));
+        } else {
+            self.no_interpreter(interpreter, &script.path, &reason);
         }
         Ok(())
+    }
+
+    /// Tells a script's interpreter that the root does not have.
+    fn no_interpreter(&mut self, name: &[u8], script: &ImagePath, reason: &Reason) {
+        let mut reason = reason.clone();
+        reason.needed_by = escape(&slashed(script));
+        let mut missing = Requirement::included(Subject::Executable(escape(name)), Level::Required, reason);
+        missing.outcome = Outcome::Missing;
+        self.tell(missing);
     }
 }
