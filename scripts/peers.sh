@@ -16,6 +16,9 @@ set -euo pipefail
 
 readonly CRANE_VERSION=v0.22.1
 readonly REGISTRY_VERSION=v3.1.2
+readonly OLAREG_VERSION=v0.1.2
+readonly ORAS_VERSION=v1.3.6
+readonly REGCTL_VERSION=v0.11.7
 # The suite has no release tags; this is the rewritten one (sha512, `OCI_VERSION=1.1` or `dev`).
 readonly CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
 
@@ -38,6 +41,9 @@ musl-gcc                 musl-tools
 aarch64-linux-gnu-gcc    gcc-aarch64-linux-gnu
 /usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 htpasswd                 apache2-utils
+nginx                    nginx-light
+openssl                  openssl
+strace                   strace
 hyperfine                hyperfine
 libtree                  libtree
 lddtree                  pax-utils
@@ -125,6 +131,20 @@ go_install() {
     stamp "$1" "$3"
 }
 
+# go_build NAME MODULE PACKAGE VERSION: as go_install, through a module of our own, for modules of which the proxy serves the
+# version but not the list of versions, which `go install PACKAGE@VERSION` asks for
+go_build() {
+    local src="$DIR/src/$1"
+    current "$1" "$4" && return 0
+    say "building $1 $4"
+    rm -rf "$src"
+    mkdir -p "$src"
+    printf 'module peers.invalid/%s\n\ngo 1.21\n\nrequire %s %s\n' "$1" "$2" "$4" >"$src/go.mod"
+    (cd "$src" && GOBIN="$DIR/tmp" CGO_ENABLED=0 go install -mod=mod -trimpath -ldflags '-s -w' "$3") >&2
+    mv -f "$DIR/tmp/${3##*/}" "$DIR/bin/$1"
+    stamp "$1" "$4"
+}
+
 # The registry with local storage only. Its own main package also links the drivers of three clouds,
 # which makes the build three times as long and adds nothing that a test here can reach.
 build_registry() {
@@ -155,17 +175,20 @@ build_registry() {
 
 build_go_peers() {
     if ! command -v go >/dev/null; then
-        say 'no go here: crane, registry v3 and the conformance suite are left out'
+        say 'no go here: crane, olareg, oras, regctl, registry v3 and the conformance suite are left out'
         return 0
     fi
     go_install crane github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
     go_install conformance github.com/opencontainers/distribution-spec/conformance "$CONFORMANCE_VERSION"
+    go_build olareg github.com/olareg/olareg github.com/olareg/olareg/cmd/olareg "$OLAREG_VERSION"
+    go_install oras oras.land/oras/cmd/oras "$ORAS_VERSION"
+    go_install regctl github.com/regclient/regclient/cmd/regctl "$REGCTL_VERSION"
     build_registry "$REGISTRY_VERSION"
 }
 
 report_go_peers() {
     local name
-    for name in crane registry conformance; do
+    for name in crane registry conformance olareg oras regctl; do
         [ -x "$DIR/bin/$name" ] || continue
         row "$name" "$(cat "$DIR/stamps/$name")" "$DIR/bin/$name"
     done
