@@ -202,6 +202,8 @@ gcc_runtime
 
 rm -rf "$directory/root" && mkdir -p "$directory/root"/{etc,lib/apk/db,tmp,proc,dev,usr/lib,usr/bin}
 for piece in "$pieces"/*; do cp -a --reflink=auto "$piece/." "$directory/root/"; done
+# An installer of wheels keeps the modes that this unpacking loses.
+find "$directory/root/usr/lib/python3.12" -path '*/bin/*' -type f -exec chmod 0755 {} +
 printf '3.20.0\n' > "$directory/root/etc/alpine-release"
 printf 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.20.0\nPRETTY_NAME="Alpine Linux v3.20"\n' > "$directory/root/etc/os-release"
 printf '%s\n' "$arch" > "$directory/root/etc/apk-arch"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs programs in a root and writes what they opened:
 
-    scripts/trace-cases.py ROOT CASES.json > TRACES.json
+    scripts/trace-cases.py ROOT CASES.json [EMULATOR] > TRACES.json
 
-It needs root and strace. Each case runs with namespaces of its own for the network and mounts: nothing leaves the machine.
+It needs root and strace, and for the programs of another machine a static emulator (qemu-user), whose own calls are those of
+the program. Each case runs with namespaces of its own for the network and mounts: nothing leaves the machine.
 Per case: `executables`, all that were exec'ed; `closure`, what the root's own loader maps for them, as real paths;
 `opened_beyond_closure`, regular files opened for reading that no DT_NEEDED names; `probed_but_missing`, looked for and
-absent. Host names in the commands lead to 127.0.0.1, and files in /tmp are the case's own."""
+absent. Host names in the commands lead to 127.0.0.1, where a server answers over TLS, and files in /tmp are the case's own."""
 
 import json
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-LOADER = "/lib64/ld-linux-x86-64.so.2"
+EMULATOR = []
 CALL = re.compile(r"^\d+ +(open|openat|execve|access)\((.*)\) += (-?\d+)(?:<.*>)?(?: ([A-Z0-9]+))?")
 PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 RUNTIME = ("/proc/", "/sys/", "/dev/")
@@ -52,6 +53,9 @@ def inputs(directory):
         "mbox": "From a@svc.test Thu Jan  1 00:00:00 1970\nFrom: a@svc.test\nTo: b@svc.test\nSubject: hello\n\nhello\n",
         "in.ppm": "P3\n64 64\n255\n" + "200 100 50\n" * 4096,
         "bootstrap.sql": "create database d;\ncreate table d.t (a int);\ninsert into d.t values (1);\n",
+        "nginx.conf": "daemon off; master_process off; pid /tmp/nginx.pid; error_log stderr;\nevents {}\nhttp {\n"
+        " include /etc/nginx/mime.types; access_log off; client_body_temp_path /tmp; proxy_temp_path /tmp;\n"
+        " fastcgi_temp_path /tmp; uwsgi_temp_path /tmp; scgi_temp_path /tmp; server { listen 127.0.0.1:8080; root /tmp; }\n}\n",
         "in.adoc": "= Title\n\nHello *world*.\n\n[source,ruby]\n----\nputs 1\n----\n",
     }
     for name, text in texts.items():
@@ -74,25 +78,27 @@ def run(root, case, work):
     inputs(scratch)
     bundle = os.path.join(root, "etc/ssl/certs/ca-certificates.crt")
     with open(os.path.join(work, "bundle"), "w") as file:
-        file.write(open(bundle).read() + open(scratch + "/cert.pem").read())
+        file.write((open(bundle).read() if os.path.exists(bundle) else "") + open(scratch + "/cert.pem").read())
     with open(os.path.join(work, "hosts"), "w") as file:
         file.write("127.0.0.1 localhost svc.test\n")
     # What is bound must be there.
     open(os.path.join(root, "etc/hosts"), "a").close()
     script = """ip link set lo up
-mount --bind "$2/tmp" "$1/tmp"; mount --bind "$2/bundle" "$1/etc/ssl/certs/ca-certificates.crt"
+mount --bind "$2/tmp" "$1/tmp"
+bundle=$1/etc/ssl/certs/ca-certificates.crt; if [ -e "$bundle" ]; then mount --bind "$2/bundle" "$bundle"; fi
+openssl s_server -quiet -www -accept 127.0.0.1:443 -cert "$2/tmp/cert.pem" -key "$2/tmp/key.pem" >/dev/null 2>&1 &
 mount --bind "$2/hosts" "$1/etc/hosts"; mount --rbind /proc "$1/proc"; mount --rbind /dev "$1/dev"
-root=$1 out=$2/trace; shift 2
-exec timeout 60 strace -f -y -s 4096 -o "$out" -e trace=open,openat,execve,access chroot "$root" "$@"
+root=$1 out=$2/trace; shift 2; trap 'kill $(jobs -p)' EXIT
+timeout 60 strace -f -y -s 4096 -o "$out" -e trace=open,openat,execve,access chroot "$root" "$@"
 """
     environment = {**PATH, **case.get("environment", {})}
-    words = ["unshare", "--mount", "--net", "sh", "-c", script, "sh", root, work] + case["command"]
+    words = ["unshare", "--mount", "--net", "sh", "-c", script, "sh", root, work] + EMULATOR + case["command"]
     done = subprocess.run(words, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     sys.stderr.write("== %s: %d\n%s\n" % (case["name"], done.returncode, done.stdout.decode(errors="replace")[-600:]))
     with open(os.path.join(work, "trace"), errors="surrogateescape") as file:
         lines = file.read().split("\n")
     # What chroot itself does comes before.
-    first = next(i for i, line in enumerate(lines) if 'execve("%s"' % case["command"][0] in line and "= 0" in line)
+    first = next(i for i, line in enumerate(lines) if 'execve("%s"' % (EMULATOR + case["command"])[0] in line and "= 0" in line)
     return lines[first:], done.returncode
 
 
@@ -133,9 +139,12 @@ def loaded(root, executable):
         name = interpreter[-1] if interpreter[0].endswith(b"/env") else interpreter[0]
         name = name.decode()
         return {real} | loaded(root, name if name.startswith("/") else "/usr/bin/" + name)
-    done = subprocess.run(
-        ["chroot", root, LOADER, "--list", real], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=PATH
-    )
+    headers = subprocess.run(["readelf", "-lW", root + real], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    interpreter = re.search(rb"interpreter: (.*)\]", headers.stdout)
+    if not interpreter:
+        return {real}
+    command = ["chroot", root] + EMULATOR + [interpreter.group(1).decode(), "--list", real]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=PATH)
     found = {real}
     for line in done.stdout.decode().split("\n"):
         path = re.search(r"(?:=> |^\s+)(/\S+) \(0x", line)
@@ -154,6 +163,7 @@ def trace(root, case, work):
         elif error:
             continue
         elif call == "execve":
+            path = case["command"][0] if [path] == EMULATOR else path
             if path not in executables:
                 executables.append(path)
         elif call != "access" and not re.search(r"O_WRONLY|O_DIRECTORY|O_CREAT|O_RDWR", words):
@@ -180,9 +190,17 @@ def trace(root, case, work):
 
 def main():
     root, cases = os.path.realpath(sys.argv[1]), json.load(open(sys.argv[2]))
+    if len(sys.argv) > 3:
+        # In the root for the time of the runs.
+        EMULATOR.append("/" + os.path.basename(sys.argv[3]))
+        shutil.copy(sys.argv[3], root + EMULATOR[0])
     with tempfile.TemporaryDirectory() as work:
         os.chmod(work, 0o755)
-        json.dump([trace(root, case, work) for case in cases], sys.stdout, indent=1)
+        try:
+            json.dump([trace(root, case, work) for case in cases], sys.stdout, indent=1)
+        finally:
+            for emulator in EMULATOR:
+                os.remove(root + emulator)
     print()
 
 

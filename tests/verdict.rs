@@ -414,6 +414,41 @@ fn a_newer_kernel() {
 }
 
 #[test]
+fn relocations_that_an_older_loader_passes_over() {
+    if !can_judge() {
+        return;
+    }
+    // A table of pointers, which are relative relocations. Read through a pointer, so that the compiler computes nothing.
+    let source = "static int a, b; static int *table[] = { &a, &b }; int *const *volatile at = (int *const *)table;\n\
+        int f(void) { return at[1] == &b ? 0 : 3; }\n";
+    let packed = ["-Wl,-z,pack-relative-relocs"];
+    // This glibc defines the version that marks them, so nothing is said.
+    let bench = Bench::new("cc");
+    bench.library_of("d/libpacked.so", source, &packed);
+    bench.program("prog", &["-Ld", "-lpacked", "-Wl,-rpath,$ORIGIN/d"]);
+    assert!(!codes(&judge(&bench, "prog")).contains(&"L025"));
+    if !Path::new(MUSL).exists() || std::process::Command::new("musl-gcc").arg("--version").output().is_err() {
+        return skipped("this machine has no musl for x86-64");
+    }
+    let bench = Bench::new("musl-gcc");
+    bench.library_of("d/libpacked.so", source, &packed);
+    bench.library_of("d/libplain.so", source, &[]);
+    for (name, library, crashes) in [("prog", "packed", true), ("plain", "plain", false)] {
+        let source = "int f(void); int main(void) { return f(); }\n";
+        bench.compile(name, source, &["-Ld", &format!("-l{library}"), "-Wl,-rpath,$ORIGIN/d"]);
+        let (judgement, closure) = judge_at(&bench, name, 1);
+        let version = closure.profile.version.clone().expect("musl tells its version");
+        let old = version.as_str() < "1.2.4";
+        let found = codes(&judgement).contains(&"L025");
+        assert_eq!(found, crashes && old, "{name} with musl {version}");
+        assert_eq!(bench.run(name, &[]).unwrap().0 != 0, found, "{name} with musl {version}");
+        if found {
+            says(one(&judgement, "L025"), &["d/libpacked.so", "musl applies since 1.2.4", &version]);
+        }
+    }
+}
+
+#[test]
 fn risks_of_search_paths() {
     if !can_judge() {
         return;

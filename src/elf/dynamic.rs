@@ -15,6 +15,8 @@ const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
 const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 const DT_AUDIT: u64 = 0x6fff_fefc;
+/// gABI since 2022, "Relative Relocation Table".
+const DT_RELR: u64 = 36;
 
 /// An entry that makes the loader load something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -53,6 +55,9 @@ pub struct Dynamic {
     pub flags_1: u64,
     /// `DT_TEXTREL`, or `DF_TEXTREL` in the flags: code is written to while it is loaded.
     pub text_relocations: bool,
+    /// `DT_RELR`: relative relocations in the packed form, which older loaders pass over in silence.
+    #[serde(skip)]
+    pub packed_relocations: bool,
     /// `DT_BIND_NOW`, or one of the flags that mean the same.
     pub bind_now: bool,
 }
@@ -107,6 +112,7 @@ pub(super) fn parse(segments: &Segments<'_>, layout: Layout) -> Result<Option<Dy
             d::DT_FLAGS_1 => out.flags_1 |= value,
             d::DT_TEXTREL => out.text_relocations = true,
             d::DT_BIND_NOW => out.bind_now = true,
+            DT_RELR => out.packed_relocations = true,
             _ => {}
         }
     }

@@ -73,6 +73,8 @@ pub struct Object {
     pub defined_versions: Option<Vec<Vec<u8>>>,
     /// `DT_AUDIT` and `DT_DEPAUDIT`, split at colons.
     pub audit: Vec<Vec<u8>>,
+    /// `DT_RELR`: a loader that does not know it leaves pointers as they are, and the program crashes.
+    pub packed_relocations: bool,
 }
 
 /// What reading a candidate file gave.

@@ -105,6 +105,7 @@ impl From<LoaderView> for Object {
             needed_versions: dynamic.versions.needed.iter().map(needed).collect(),
             defined_versions: dynamic.versions.defined.as_ref().map(|all| all.iter().map(bytes).collect()),
             audit: dynamic.audit.iter().flat_map(|a| a.as_bytes().split(|b| *b == b':').map(<[u8]>::to_vec)).collect(),
+            packed_relocations: dynamic.packed_relocations,
         }
     }
 }

@@ -58,14 +58,14 @@ impl Profile {
         }
     }
 
-    /// The profile of a musl loader; `path_file` is the content of `/etc/ld-musl-ARCH.path` when there is one.
+    /// The profile of a musl loader from its bytes; `path_file` is the content of `/etc/ld-musl-ARCH.path` when there is one.
     #[must_use]
-    pub fn musl(path_file: Option<&[u8]>) -> Self {
+    pub fn musl(loader: &[u8], path_file: Option<&[u8]>) -> Self {
         let text = path_file.unwrap_or(b"/lib:/usr/local/lib:/usr/lib");
         let directory = |d: &[u8]| (!d.is_empty()).then(|| trim_slash(d).to_vec());
         Self {
             libc: Libc::Musl,
-            version: None,
+            version: musl_version(loader),
             default_directories: text.split(|b| *b == b':' || *b == b'\n').filter_map(directory).collect(),
             lib_token: None,
             active_hwcaps: Vec::new(),
@@ -76,6 +76,17 @@ impl Profile {
             library_path: Vec::new(),
         }
     }
+}
+
+/// musl keeps its version as a string of its own, for the words that its loader says without arguments.
+fn musl_version(loader: &[u8]) -> Option<String> {
+    let is_version = |text: &&[u8]| {
+        (5..12).contains(&text.len())
+            && text.split(|b| *b == b'.').count() == 3
+            && text.split(|b| *b == b'.').all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+    };
+    memchr::memmem::find(loader, b"musl libc (")?;
+    loader.split(|b| *b == 0).find(is_version).map(|text| String::from_utf8_lossy(text).into_owned())
 }
 
 /// A path without its trailing slashes; the root stays `/`.

@@ -17,6 +17,7 @@ pub(super) const MIXED_LIBCS: Code = Code("L021");
 pub(super) const CPU_LEVEL: Code = Code("L022");
 pub(super) const CPU_LEVEL_NOTED: Code = Code("L023");
 pub(super) const KERNEL: Code = Code("L024");
+pub(super) const PACKED_RELOCATIONS: Code = Code("L025");
 
 pub(super) const AUDIT: Code = Code("L030");
 pub(super) const PRELOAD: Code = Code("L031");

@@ -11,6 +11,7 @@ mod interpreter;
 mod libraries;
 mod members;
 mod paths;
+mod relocations;
 mod remedy;
 mod versions;
 
@@ -65,6 +66,7 @@ pub fn verdict(question: &Question<'_>) -> Result<Judgement, RootError> {
     let mut out = Judgement::default();
     libraries::missing(question, &mut out)?;
     versions::problems(question, &mut out)?;
+    relocations::packed(question, &mut out);
     members::mixed(question, &mut out);
     members::demands(question, &mut out)?;
     libraries::variants(question, &mut out)?;
