@@ -9,6 +9,7 @@ Per case: `executables`, all that were exec'ed; `closure`, what the root's own l
 `opened_beyond_closure`, regular files opened for reading that no DT_NEEDED names; `probed_but_missing`, looked for and
 absent. Host names in the commands lead to 127.0.0.1, where a server answers over TLS, and files in /tmp are the case's own."""
 
+import glob
 import json
 import os
 import re
@@ -70,6 +71,25 @@ def inputs(directory):
     os.chmod(directory, 0o1777)
 
 
+def configure(root):
+    """Files that scripts of packages would have made, for the time of the runs: of templates, where the root has them."""
+    made = []
+    for path, sources in [
+        ("etc/passwd", ["usr/share/base-passwd/passwd.master"]),
+        ("etc/group", ["usr/share/base-passwd/group.master"]),
+        ("etc/nsswitch.conf", ["usr/share/libc-bin/nsswitch.conf"]),
+        ("etc/ssl/certs/ca-certificates.crt", sorted(glob.glob("usr/share/ca-certificates/mozilla/*.crt", root_dir=root))),
+    ]:
+        sources = [os.path.join(root, source) for source in sources if os.path.exists(os.path.join(root, source))]
+        text = "".join(open(source).read() for source in sources)
+        text = text or {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}.get(path, "")
+        if text and not os.path.exists(os.path.join(root, path)):
+            with open(os.path.join(root, path), "w") as file:
+                file.write(text)
+            made.append(os.path.join(root, path))
+    return made
+
+
 def run(root, case, work):
     """The lines of strace and the exit status."""
     scratch = os.path.join(work, "tmp")
@@ -87,8 +107,10 @@ def run(root, case, work):
 mount --bind "$2/tmp" "$1/tmp"
 bundle=$1/etc/ssl/certs/ca-certificates.crt; if [ -e "$bundle" ]; then mount --bind "$2/bundle" "$bundle"; fi
 openssl s_server -quiet -www -accept 127.0.0.1:443 -cert "$2/tmp/cert.pem" -key "$2/tmp/key.pem" >/dev/null 2>&1 &
+tls=$!; python3 -m http.server -b 127.0.0.1 -d "$2/tmp" 8080 >/dev/null 2>&1 &
+trap "kill $tls $!" EXIT; sleep 1
 mount --bind "$2/hosts" "$1/etc/hosts"; mount --rbind /proc "$1/proc"; mount --rbind /dev "$1/dev"
-root=$1 out=$2/trace; shift 2; trap 'kill $(jobs -p)' EXIT
+root=$1 out=$2/trace; shift 2
 timeout 60 strace -f -y -s 4096 -o "$out" -e trace=open,openat,execve,access chroot "$root" "$@"
 """
     environment = {**PATH, **case.get("environment", {})}
@@ -190,6 +212,7 @@ def trace(root, case, work):
 
 def main():
     root, cases = os.path.realpath(sys.argv[1]), json.load(open(sys.argv[2]))
+    made = configure(root)
     if len(sys.argv) > 3:
         # In the root for the time of the runs.
         EMULATOR.append("/" + os.path.basename(sys.argv[3]))
@@ -199,8 +222,8 @@ def main():
         try:
             json.dump([trace(root, case, work) for case in cases], sys.stdout, indent=1)
         finally:
-            for emulator in EMULATOR:
-                os.remove(root + emulator)
+            for path in made + [root + emulator for emulator in EMULATOR]:
+                os.remove(path)
     print()
 
 

@@ -1,7 +1,9 @@
 //! What real programs opened beyond their closures, beside what the analyzer puts into their images or names with a flag:
-//! the programs of the corpus, and ten that were chosen without regard to the rules.
+//! the programs of the corpus, ten that were chosen without regard to the rules, and those of roots for another machine and
+//! with musl.
 //!
-//! `CORACLE_DEBIAN_ROOT` and `CORACLE_UNSEEN_ROOT` name the roots (`scripts/debian-root.sh`, `scripts/unseen-root.sh`). The
+//! `CORACLE_DEBIAN_ROOT` and `CORACLE_UNSEEN_ROOT` name the roots (`scripts/debian-root.sh`, `scripts/unseen-root.sh`), the
+//! others stand in `CORACLE_FOREIGN_ROOTS` (`scripts/foreign-root.sh arm64`, `scripts/musl-root.sh`). The
 //! tables of `docs/corpus.md` are held against what comes out; `CORACLE_BLESS=1` writes them anew.
 
 mod support {
@@ -28,7 +30,12 @@ fn root(variable: &str) -> Option<PathBuf> {
 
 #[test]
 fn every_opened_file_has_one_class() {
-    for (runs, classes, count) in [("cases.json", "classes.yaml", 21), ("unseen.json", "unseen-classes.yaml", 10)] {
+    for (runs, classes, count) in [
+        ("cases.json", "classes.yaml", 21),
+        ("unseen.json", "unseen-classes.yaml", 10),
+        ("foreign.json", "foreign-classes.yaml", 20),
+        ("musl.json", "musl-classes.yaml", 8),
+    ] {
         let all = cases(runs, classes);
         assert_eq!(all.len(), count, "{runs}");
         for (case, class) in all {
@@ -77,6 +84,28 @@ fn what_the_programs_opened_is_included_or_told() {
 fn what_programs_that_no_rule_was_written_for_opened() {
     let Some(root) = root("CORACLE_UNSEEN_ROOT") else { return };
     holds(&judge(&root, &cases("unseen.json", "unseen-classes.yaml")), "unseen");
+}
+
+/// The one of `CORACLE_FOREIGN_ROOTS` that has this file.
+fn foreign_root(mark: &str) -> Option<PathBuf> {
+    let roots = std::env::var_os("CORACLE_FOREIGN_ROOTS").unwrap_or_default();
+    let found = std::env::split_paths(&roots).find(|root| root.join(mark).exists());
+    if found.is_none() {
+        peers::skipped(&format!("CORACLE_FOREIGN_ROOTS names no root with /{mark}"));
+    }
+    found
+}
+
+#[test]
+fn what_programs_of_another_machine_opened() {
+    let Some(root) = foreign_root("lib/ld-linux-aarch64.so.1") else { return };
+    holds(&judge(&root, &cases("foreign.json", "foreign-classes.yaml")), "arm64");
+}
+
+#[test]
+fn what_programs_with_musl_opened() {
+    let Some(root) = foreign_root("lib/ld-musl-x86_64.so.1") else { return };
+    holds(&judge(&root, &cases("musl.json", "musl-classes.yaml")), "musl");
 }
 
 /// The pipeline plans exactly what was judged.

@@ -183,7 +183,8 @@ impl<'a> Target<'a> {
             return Ok(Arc::clone(known));
         }
         let bytes = read_whole(&self.root, &resolved.path, limits::MAX_LOADER_BYTES)?;
-        let mut profile = if is_musl(interpreter, &bytes) { self.musl(interpreter, &bytes)? } else { self.glibc(abi, &bytes)? };
+        let mut profile =
+            if is_musl(interpreter, &bytes) { self.musl(interpreter, &bytes)? } else { self.glibc(abi, &bytes)? };
         profile.library_path.clone_from(&self.library_path);
         let profile = Arc::new(profile);
         let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
