@@ -70,9 +70,38 @@ fn what_is_missing_is_told_last() {
         run.stderr()
     );
     assert!(run.stdout().contains("NEEDS 3 files"), "{}", run.stdout());
+    let row = run.stdout().lines().find(|line| line.contains("libdeep.so.2")).unwrap_or_default().to_owned();
+    assert!(row.starts_with(" proven    req libdeep.so.2 ") && row.ends_with(" MISSING"), "{row}");
+    // The same with an exit code for scripts, and no second word about it.
+    let strict = bench.run([&DEMO[..], &["--strict"]].concat());
+    assert_eq!((strict.code(), strict.stderr()), (Some(1), run.stderr()));
+}
+
+#[test]
+fn a_program_that_is_not_there_is_looked_for_elsewhere() {
+    let bench = bench();
+    let error = "error: the root `sys` has no `/usr/sbin/none`\n\n";
+    let hint = "hint: `root:PATH` is a path inside `--root`; check it, and which root is meant\n";
+    bench.run(["inspect", "root:/usr/sbin/none", "--root", "sys"]).fails(1, &format!("{error}{hint}"));
     bench
-        .run(["inspect", "root:/usr/bin/none", "--root", "sys"])
-        .fails(1, "error: the root has no `/usr/bin/none`\n\nhint: `root:PATH` is a path inside `--root`\n");
+        .run(["inspect", "root:/usr/sbin/demo", "--root", "sys"])
+        .fails(1, "error: the root `sys` has no `/usr/sbin/demo`\n\nhint: it has `root:/usr/bin/demo`\n");
+    for verb in [&["build"][..], &["plan"], &["explain", "/usr/bin/demo", "libc.so.6"]] {
+        let words = [verb, &["/usr/bin/demo", "--root", "sys"]].concat();
+        let words = if verb[0] == "explain" { [verb, &["--root", "sys"]].concat() } else { words };
+        let run = bench.run(words);
+        assert_eq!(run.code(), Some(1));
+        let hint =
+            "\nhint: the root `sys` has it: `root:/usr/bin/demo`; a path without `root:` is one of this machine\n";
+        assert!(run.stderr().ends_with(hint), "{verb:?}: {}", run.stderr());
+    }
+    // A bare word is an image of a registry, unless that fails.
+    let run = bench.run(["inspect", "demo", "--root", "sys"]);
+    assert!(
+        run.stderr().ends_with("hint: if the program is meant: `coracle inspect root:/usr/bin/demo`\n"),
+        "{}",
+        run.stderr()
+    );
 }
 
 #[test]

@@ -75,6 +75,19 @@ fn platforms_that_are_not_built_stay_as_they_are() {
 }
 
 #[test]
+fn another_name_of_the_image_changes_nothing() {
+    let bench = bench();
+    std::fs::copy(bench.join("sys/usr/bin/demo"), bench.join("demo")).unwrap();
+    let build = ["build", "./demo", "--root", "sys", "--output", "oci:out", "--lock", "coracle.lock"];
+    bench.run([&build[..], &["--update-lock"]].concat()).succeeds();
+    let text = lock(&bench);
+    assert!(text.contains(" by=program\n") && !text.contains("/app/"), "{text}");
+    bench.run([&build[..], &["--name", "other"]].concat()).succeeds();
+    bench.run([&build[..], &["--name", "other", "--update-lock"]].concat()).succeeds();
+    assert_eq!(lock(&bench), text);
+}
+
+#[test]
 fn a_lock_that_is_none_is_refused() {
     let bench = bench();
     for (text, cause) in [

@@ -255,6 +255,17 @@ fn a_library_that_is_asked_for_and_hinted_at_must_be_there() {
 }
 
 #[test]
+fn a_locale_that_is_named_must_be_there_whatever_rules_say_of_locales() {
+    let code = "#include <locale.h>\nint main(void) { return !setlocale(LC_ALL, \"\"); }\n";
+    let (bench, root) = bench(code);
+    root.file("/usr/lib/locale/C.utf8/LC_CTYPE", "c");
+    // A file that the same feature stands for, and that is no locale.
+    root.file("/usr/share/locale/locale.alias", "");
+    refused(&bench, &["--with", "locale=xx_XX"], &["error[N008]", "--with: locale=xx_XX", "the root has: C.utf8"]);
+    plan(&bench, &["--with", "locale=C.UTF-8"]).has("/usr/lib/locale/C.utf8/LC_CTYPE");
+}
+
+#[test]
 fn a_link_that_a_script_would_have_made() {
     let bench = Workbench::new();
     let library = cc(

@@ -150,14 +150,15 @@ pub struct Needs {
     /// `archive:FILE` [default: /]
     #[arg(long, value_name = "ROOT")]
     pub root: Option<OsString>,
-    /// Include a need that is not included by itself: a feature such as `certs`, `tzdata`, `shell` or
-    /// `locale=de_DE.UTF-8`, or `file:PATH`, `lib:NAME`, `program:PATH`, `link:PATH=TARGET`; may be repeated
+    /// Include a need that is not included by itself: a feature (certs, gconv[=CHARSET], hosts, locale[=NAME], magic, mime,
+    /// services, shell, terminfo, tzdata, users, or one that `inspect` offers), or `file:PATH`, `lib:NAME`,
+    /// `program:PATH`, `link:PATH=TARGET`; may be repeated
     #[arg(long, value_name = "NEED", value_delimiter = ',')]
     pub with: Vec<Selector>,
     /// Leave a need out, even a required one; may be repeated
     #[arg(long, value_name = "NEED", value_delimiter = ',')]
     pub without: Vec<Selector>,
-    /// Fail when a required need cannot be met
+    /// Fail when a required need cannot be met or is left out
     #[arg(long)]
     pub strict: bool,
     /// Certificates (PEM) to include in place of those of the root

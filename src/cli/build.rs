@@ -6,7 +6,7 @@ use super::args::{Cache, Common, Format, Image, Lock, Names, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, lock, report, request, work};
+use super::{lock, lookup, report, request, work};
 use crate::pipeline;
 
 /// Arguments of `coracle build`.
@@ -65,7 +65,7 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
         variables.pipeline_environment(Some(&args.cache), args.push.then_some(&args.network), &args.common)?;
     let outcome = work::run(&args.common, variables, async |observer| {
         let result = pipeline::build(&asked.request, &delivery, &environment, &observer).await;
-        result.map_err(|error| blame::of_pipeline(&error))
+        result.map_err(|error| lookup::of_program(&error, &asked.request, &args.needs))
     })?;
     output.findings(&outcome.diagnostics);
     report::files(args, &outcome)?;

@@ -8,7 +8,7 @@ use super::args::{Common, Format, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, request};
+use super::{lookup, request};
 use crate::diag::printable;
 use crate::pipeline::{self, Explanation, SearchReport};
 
@@ -41,7 +41,7 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let mut asked = request::program(&args.program, &args.needs)?;
     request::open_roots(&mut asked, &args.needs, &args.network, &args.common, variables)?;
     let explained = pipeline::explain(&asked, args.library.as_bytes());
-    let explanation = explained.map_err(|error| blame::of_pipeline(&error))?;
+    let explanation = explained.map_err(|error| lookup::of_program(&error, &asked, &args.needs))?;
     match args.format {
         Format::Text => output.data(&text(&explanation))?,
         Format::Json => {

@@ -11,8 +11,8 @@ use super::failure::Failure;
 use super::output::Output;
 use super::progress::human_bytes;
 use super::settings::Variables;
-use super::{blame, place, request, screen, what, work};
-use crate::diag::{escape, printable};
+use super::{blame, lookup, place, request, screen, what, work};
+use crate::diag::{Severity, escape, printable};
 use crate::oci::Platform;
 use crate::pipeline::inspect::{
     Graph, ImageReport, Inspected, Inspection, LayerReport, OneImageReport, PathReport, ProgramReport,
@@ -41,6 +41,7 @@ pub enum Format {
 #[command(after_help = "Examples:\n  \
     coracle inspect ./hello\n  \
     coracle inspect root:/usr/bin/curl --root ./debian --all\n  \
+    coracle inspect ./hello --strict   # exit code 1 when a required need cannot be met\n  \
     coracle inspect ./hello --format dot | dot -Tsvg > hello.svg\n  \
     coracle inspect oci:coracle-out/hello --files\n  \
     coracle inspect ghcr.io/acme/hello:v1 --format json")]
@@ -81,7 +82,13 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let (text, report) = work::run(&args.common, variables, async |observer| {
         let seen = pipeline::look(&location, args.platform.as_ref(), &environment, &observer).await;
-        let seen = seen.map_err(|error| blame::of_pipeline(&error))?;
+        let seen = seen.map_err(|error| {
+            let failure = blame::of_pipeline(&error);
+            match lookup::of_word(&args.what, &args.needs) {
+                Some(program) => failure.hint(format!("if the program is meant: `coracle inspect {program}`")),
+                None => failure,
+            }
+        })?;
         let mut texts = vec![head(&seen)];
         let mut images = Vec::new();
         for image in &seen.images {
@@ -116,12 +123,13 @@ fn program(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let found = pipeline::inspect::inspect(&asked).map_err(|error| match error {
         pipeline::Error::Directory(_) => Failure::input(format!("`{}` is a directory", path.display()))
             .hint(format!("name a program in it, or `oci:{}` if it is an OCI layout", path.display())),
-        other => blame::of_pipeline(&other),
+        other => lookup::of_program(&other, &asked, &args.needs),
     })?;
     for inspection in &found {
         one_program(args, inspection, output)?;
     }
-    Ok(())
+    let refuses = |inspection: &Inspection| inspection.diagnostics().iter().any(|d| d.severity == Severity::Error);
+    if args.needs.strict && found.iter().any(refuses) { Err(Failure::said_no()) } else { Ok(()) }
 }
 
 fn one_program(args: &Args, inspection: &Inspection, output: &Output) -> Result<(), Failure> {

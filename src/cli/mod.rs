@@ -13,6 +13,7 @@ mod failure;
 mod hardening;
 mod inspect;
 mod lock;
+mod lookup;
 pub mod manual;
 mod output;
 mod parse;

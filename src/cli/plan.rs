@@ -8,7 +8,7 @@ use super::args::{Common, Format, Image, Lock, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, lock, request};
+use super::{blame, lock, lookup, request};
 use crate::analyze::{Confidence, Outcome};
 use crate::pipeline::{self, PlatformNeeds};
 use crate::plan::{self, PlanView};
@@ -44,7 +44,8 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let mut asked = request::of(&args.paths, &args.image, &args.needs, Some(&args.lock), variables)?;
     let common = Common { quiet: args.quiet, ..Common::default() };
     request::open_roots(&mut asked.request, &args.needs, &args.network, &common, variables)?;
-    let planned = pipeline::plan(&asked.request).map_err(|error| blame::of_pipeline(&error))?;
+    let planned =
+        pipeline::plan(&asked.request).map_err(|error| lookup::of_program(&error, &asked.request, &args.needs))?;
     if let (true, Some(file)) = (args.lock.update_lock, &asked.lock_file) {
         lock::update(file, &planned.lock)?;
     }

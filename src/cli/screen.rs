@@ -227,6 +227,7 @@ impl Line {
             note: match &requirement.outcome {
                 Outcome::Included => String::new(),
                 Outcome::Offered(flag) => flag.clone(),
+                Outcome::Missing => "MISSING".to_owned(),
                 other => other.name().to_owned(),
             },
         }

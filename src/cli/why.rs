@@ -10,7 +10,7 @@ use super::args::{Common, Format, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
-use super::{blame, place, request, what, work};
+use super::{blame, lookup, place, request, what, work};
 use crate::diag::printable;
 use crate::oci::Platform;
 use crate::pipeline;
@@ -91,7 +91,7 @@ fn meant(plans: &[PlanView], text: &str) -> String {
 fn of_program(args: &Args, variables: &Variables) -> Result<Vec<PlanView>, Failure> {
     let mut asked = request::program(Path::new(&args.what), &args.needs)?;
     request::open_roots(&mut asked, &args.needs, &args.network, &args.common, variables)?;
-    let planned = pipeline::plan(&asked).map_err(|error| blame::of_pipeline(&error))?;
+    let planned = pipeline::plan(&asked).map_err(|error| lookup::of_program(&error, &asked, &args.needs))?;
     let views = planned.plans.iter().map(PlanView::of).collect::<Result<_, _>>();
     views.map_err(|error| blame::of_plan(&error))
 }

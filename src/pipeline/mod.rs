@@ -95,7 +95,11 @@ pub fn plan(request: &Request) -> Result<Planned, Error> {
     };
     for group in grouped.groups {
         let requirements = group.requirements();
-        planned.lock.add(&group.platform, &request.choice, &requirements);
+        let sole = match &group.programs[..] {
+            [program] if program.place.is_none() => Some(format!("/app/{}", program.name)),
+            _ => None,
+        };
+        planned.lock.add(&group.platform, &request.choice, &requirements, sole.as_deref());
         planned.needs.push(PlatformNeeds { platform: group.platform.clone(), requirements });
         let (plan, findings) = plan::build(&PlanRequest {
             name: planned.name.clone(),

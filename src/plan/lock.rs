@@ -4,8 +4,8 @@
 //! coracle lock 1
 //! platform linux/amd64
 //! with certs
-//! included required proven library:libc.so.6 rule=loader/needed by=/app/hello
-//! offered optional derived file:/etc/host.conf rule=names/hosts by=/app/hello
+//! included required proven library:libc.so.6 rule=loader/needed by=program
+//! offered optional derived file:/etc/host.conf rule=names/hosts by=program
 //! ```
 //!
 //! Lines are sorted. Neither sizes, versions nor evidence stand there, so that a security update of a library changes nothing,
@@ -42,8 +42,9 @@ pub struct LockError {
 }
 
 impl Lock {
-    /// Adds what the programs of a platform need, and what the user decided about it.
-    pub fn add(&mut self, platform: &Platform, choice: &Choice, requirements: &[Requirement]) {
+    /// Adds what the programs of a platform need, and what the user decided about it. `sole` is the place in the image of a
+    /// program that is there alone: it stands as `program`, so that the image's name changes nothing.
+    pub fn add(&mut self, platform: &Platform, choice: &Choice, requirements: &[Requirement], sole: Option<&str>) {
         let lines = self.platforms.entry(platform.to_string()).or_default();
         lines.extend(choice.with.iter().map(|selector| format!("with {}", word(&selector.to_string()))));
         lines.extend(choice.without.iter().map(|selector| format!("without {}", word(&selector.to_string()))));
@@ -51,7 +52,7 @@ impl Lock {
             need.subject != Subject::Program
                 && (need.reason.confidence != Confidence::Hinted || need.outcome == Outcome::Included)
         };
-        lines.extend(requirements.iter().filter(told).map(line));
+        lines.extend(requirements.iter().filter(told).map(|need| line(need, sole)));
     }
 
     /// The text form.
@@ -165,7 +166,7 @@ impl fmt::Display for LockDifference {
     }
 }
 
-fn line(need: &Requirement) -> String {
+fn line(need: &Requirement, sole: Option<&str>) -> String {
     let outcome = match need.outcome {
         Outcome::Included => "included",
         Outcome::Offered(_) => "offered",
@@ -179,7 +180,8 @@ fn line(need: &Requirement) -> String {
         Level::Optional => "optional",
     };
     let (confidence, subject) = (need.reason.confidence.name(), word(&subject(&need.subject)));
-    let (rule, by) = (word(&need.reason.rule), word(&need.reason.needed_by));
+    let by = need.reason.needed_by.as_str();
+    let (rule, by) = (word(&need.reason.rule), word(if Some(by) == sole { "program" } else { by }));
     format!("{outcome} {level} {confidence} {subject} rule={rule} by={by}")
 }
 

@@ -1,6 +1,6 @@
 //! Findings about needs.
 
-use super::{Choice, Outcome, Requirement, Selector, Subject, features};
+use super::{Choice, Outcome, Requirement, Selector, Subject, features, reasons};
 use crate::analyze::{Confidence, Level};
 use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
 
@@ -41,6 +41,8 @@ pub(super) fn of_requirements(requirements: &[Requirement], choice: &Choice, pro
         };
         let evidence = || requirement.reason.evidence.iter().cloned();
         match requirement.outcome {
+            // The verdict has said it, with every place that was tried.
+            Outcome::Missing if requirement.reason.rule == reasons::NEEDED => {}
             Outcome::Missing if requirement.reason.confidence == Confidence::Asserted => {
                 let finding = Diagnostic::new(ABSENT, Severity::Error, subject, "it cannot be taken from the root");
                 out.push(finding.with_evidence(evidence()).with_hint(absent_hint(&requirement.subject)));

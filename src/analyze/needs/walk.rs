@@ -8,7 +8,7 @@ use super::member::KnownTraits;
 use super::placed::{self, Elsewhere};
 use super::{
     Choice, Confidence, FileSet, Level, Needs, NeedsRequest, Outcome, ProgramAt, Reason, Requirement, Selector,
-    Subject, features, findings, image, local, reasons,
+    Subject, features, findings, image, local, made, reasons,
 };
 use crate::analyze::loader::{Found, Target};
 use crate::analyze::rules::{RuleSet, Want, Wanted};
@@ -207,6 +207,9 @@ impl<'a> Walk<'a> {
             requirement.size = super::resolved_size(&loaded.resolved);
             told.push(requirement);
         }
+        if before == 0 {
+            told.extend(reasons::missing(closure, &live.places));
+        }
         for requirement in told {
             self.tell(requirement);
         }
@@ -280,12 +283,18 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let met = self.find(at, wanted)?;
-        // Who asks by its name for what a hint alone names gets it or hears that it is not there.
-        let by_name = |selector: &Selector| !matches!(selector, Selector::Feature { .. });
-        let missed = met.is_none() && wanted.confidence == Confidence::Hinted;
-        if !missed || !self.choice().with.iter().any(|s| by_name(s) && decide::selects(s, wanted)) {
-            self.use_selectors(wanted);
+        // Who asks by its name for what no rule requires gets it or hears that it is not there.
+        let by_name = |selector: &Selector| match selector {
+            Selector::Feature { name, .. } => features::FEATURES.contains(&name.as_str()),
+            _ => true,
+        };
+        let missed = met.is_none() && (wanted.confidence == Confidence::Hinted || wanted.level != Level::Required);
+        let asked_for = self.choice().with.iter().any(|s| by_name(s) && decide::selects(s, wanted));
+        if missed && asked_for && wanted.confidence != Confidence::Asserted {
+            // The selector stands for itself later, and says what is missing.
+            return Ok(());
         }
+        self.use_selectors(wanted);
         let Some(met) = met else {
             // A hint that leads nowhere is none; what the user asked for, or what is needed, is missing.
             if decision == Decision::Include && wanted.confidence != Confidence::Hinted {
@@ -298,6 +307,10 @@ impl<'a> Walk<'a> {
                 requirement.outcome = Outcome::Missing;
                 let tried = wanted.want.names().iter().take(TRIED);
                 requirement.reason.evidence.extend(tried.map(|name| Evidence::new("not there", escape(name))));
+                if let Want::Generated(generated) = &wanted.want {
+                    let there = made::there(self, generated)?.into_iter().take(TRIED);
+                    requirement.reason.evidence.extend(there.map(|name| Evidence::new("the root has", name)));
+                }
                 self.tell(requirement);
             }
             return Ok(());
@@ -319,6 +332,11 @@ impl<'a> Walk<'a> {
     /// Remembers the selectors that name a want.
     fn use_selectors(&mut self, wanted: &Wanted) {
         for selector in self.choice().with.iter().chain(&self.choice().without) {
+            // A value such as a locale's name is for what is made of it, not for other files of the same feature.
+            let of_value = matches!(selector, Selector::Feature { value: Some(_), .. });
+            if of_value && !matches!(wanted.want, Want::Generated(_)) {
+                continue;
+            }
             if decide::selects(selector, wanted) && !self.used.contains(selector) {
                 self.used.push(selector.clone());
             }

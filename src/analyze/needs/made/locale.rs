@@ -36,6 +36,21 @@ pub(super) fn find(walk: &Walk<'_>, paths: &[Vec<u8>]) -> Result<Option<Vec<Loca
     Ok(Some(out))
 }
 
+/// The locales of the root; those of an archive are named by the archive.
+pub(super) fn there(walk: &Walk<'_>, paths: &[Vec<u8>]) -> Result<Vec<String>, RootError> {
+    let mut out = Vec::new();
+    for path in paths {
+        let Some(directory) = walk.directory(path)? else { continue };
+        match walk.root().read_dir(&directory.path) {
+            Ok(names) => out.extend(names.iter().map(|name| escape(name))),
+            Err(error) if error.hides() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
 /// A name as users write it and as glibc names directories (`_nl_normalize_codeset`: lower case, without punctuation).
 fn spellings(name: &str) -> Vec<String> {
     let mut out = vec![name.to_owned()];

@@ -56,6 +56,14 @@ pub(super) fn take(walk: &mut Walk<'_>, at: usize, made: &Made, reason: &Reason)
     }
 }
 
+/// Names of what the root has, for one who asked for something else.
+pub(super) fn there(walk: &Walk<'_>, generated: &Generated) -> Result<Vec<String>, RootError> {
+    match generated {
+        Generated::Locale { paths } => locale::there(walk, paths),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// A file with content of our own.
 fn generate(walk: &mut Walk<'_>, path: &[u8], bytes: Vec<u8>, reason: &Reason) -> Taken {
     let size = bytes.len() as u64;
