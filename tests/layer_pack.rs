@@ -162,6 +162,22 @@ fn refuses_a_layer_that_breaks_its_promises() {
 }
 
 #[test]
+fn notices_a_file_that_is_replaced_by_another_of_its_size() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("program");
+    std::fs::write(&path, program_like(1, 10_000)).expect("writes");
+    let plan = layer(vec![file_from("a", 10_000, FileSource::new(&path))]);
+    // As an update of a package does it between the look and the packing.
+    std::fs::write(dir.path().join("new"), program_like(2, 10_000)).expect("writes");
+    std::fs::rename(dir.path().join("new"), &path).expect("renames");
+    assert!(matches!(failure(&plan), Error::Replaced { .. }));
+    let plan = layer(vec![file_from("a", 10_000, FileSource::new(&path))]);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opens");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("sets the time");
+    assert!(matches!(failure(&plan), Error::Replaced { .. }));
+}
+
+#[test]
 fn notices_a_file_that_changes() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("program");

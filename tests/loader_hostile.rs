@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coracle::analyze::loader::{Closure, Refusal, Target, Verdict};
+use coracle::analyze::verdict::configuration;
 use coracle::limits;
 use coracle::oci::ImagePath;
 use coracle::rootfs::{DirRoot, MemoryRoot, Node, OpenFile, Root, RootError};
@@ -236,30 +237,34 @@ fn directories_that_may_not_be_read_are_passed_over() {
     std::fs::write(root.join("secret/libx.so"), library(&[]).build()).unwrap();
     std::fs::write(root.join("bin/prog"), program(&["libx.so"]).rpath("/secret").build()).unwrap();
     std::fs::write(root.join("etc/ld.so.cache"), b"x").unwrap();
-    let modes = |all: u32| {
-        let mode = |inside: &str, mode| {
-            std::fs::set_permissions(root.join(inside), std::fs::Permissions::from_mode(mode)).unwrap();
+    for hidden in ["etc", "etc/ld.so.cache"] {
+        let modes = |all: u32| {
+            for inside in ["secret", hidden] {
+                std::fs::set_permissions(root.join(inside), std::fs::Permissions::from_mode(all)).unwrap();
+            }
         };
-        mode("secret", all);
-        mode("etc", all);
-    };
-    modes(0);
-    if is_root(&root) {
+        modes(0);
+        someone_else_looks(directory.path(), &root);
+        // Else the directory could not be removed.
+        modes(0o755);
+    }
+}
+
+fn someone_else_looks(directory: &Path, root: &Path) {
+    if is_root(root) {
         // Root may read everything: the test runs again as nobody, from where nobody may come.
-        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let program = directory.path().join("test");
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = directory.join("test");
         std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         let words = ["--exact", "directories_that_may_not_be_read_are_passed_over"];
         let output =
-            Command::new(&program).args(words).env(AS_ANOTHER, &root).current_dir("/").uid(65534).gid(65534).output();
+            Command::new(&program).args(words).env(AS_ANOTHER, root).current_dir("/").uid(65534).gid(65534).output();
         let output = output.unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains("1 passed"), "{said}");
     } else {
-        as_another(&root);
+        as_another(root);
     }
-    // Else the directory could not be removed.
-    modes(0o755);
 }
 
 fn as_another(root: &Path) {
@@ -270,6 +275,10 @@ fn as_another(root: &Path) {
     let attempts = unreadable.searches.iter().flat_map(|s| &s.steps).flat_map(|s| &s.attempts);
     let verdicts: Vec<_> = attempts.map(|a| (a.path.clone(), a.verdict.clone())).collect();
     assert!(verdicts.contains(&(b"/secret/libx.so".to_vec(), Verdict::Unreadable)), "{verdicts:?}");
+    // A cache that may not be read counts as none, which is told; one that is out of sight is none.
+    let told = configuration(&tree, &found.profile, found.loaded[0].object.abi).unwrap();
+    let visible = tree.read_dir(&at("etc")).is_ok();
+    assert_eq!(told.diagnostics.iter().any(|finding| finding.code.0 == "L034"), visible, "{told:?}");
 }
 
 #[test]

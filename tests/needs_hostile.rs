@@ -89,6 +89,29 @@ fn what_belongs_to_the_machine_stays_there() {
 }
 
 #[test]
+fn a_secret_of_the_root_does_not_come_with_its_directory() {
+    let (bench, root) = bench();
+    root.file("/opt/t/open", "own");
+    for (name, mode) in [("/opt/t/key", 0o600), ("/opt/t/group", 0o640)] {
+        root.file(name, "secret");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(bench.join(&format!("root{name}")), mode).unwrap();
+    }
+    root.link("/opt/t/link", "key");
+    let (entries, told) = plan(&bench, &["app", "--root", "root", "--with", "file:/opt/t"]);
+    assert!(entries.contains_key("/opt/t/open"));
+    for name in ["key", "group", "link"] {
+        assert!(!entries.contains_key(&format!("/opt/t/{name}")), "{name}");
+        assert!(told.contains(&format!("left out: /opt/t/{name}\n")), "{told}");
+    }
+    assert!(told.contains("warning[N014]: `/opt/t`: files that not everyone may read"), "{told}");
+    // By its own name it comes, with a word about it.
+    let (entries, told) = plan(&bench, &["app", "--root", "root", "--with", "file:/opt/t/key"]);
+    assert!(entries.contains_key("/opt/t/key"));
+    assert!(told.contains("warning[N014]: `/opt/t/key`: not everyone may read it in the root"), "{told}");
+}
+
+#[test]
 fn a_directory_comes_whole_and_brings_no_other() {
     let (bench, root) = bench();
     root.file("/usr/share/t/own", "own");

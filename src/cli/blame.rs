@@ -134,13 +134,16 @@ pub fn of_layer(error: &layer::Error) -> Failure {
         _ => {}
     }
     let hint = match error {
-        layer::Error::Changed { .. } | layer::Error::Content { .. } => {
+        layer::Error::Changed { .. } | layer::Error::Replaced { .. } | layer::Error::Content { .. } => {
             Some("wait until nobody writes to it".to_owned())
         }
         _ => None,
     };
     let blame = match error {
-        layer::Error::Changed { .. } | layer::Error::Content { .. } | layer::Error::LinkTarget { .. } => Blame::Input,
+        layer::Error::Changed { .. }
+        | layer::Error::Replaced { .. }
+        | layer::Error::Content { .. }
+        | layer::Error::LinkTarget { .. } => Blame::Input,
         _ => Blame::Environment,
     };
     finish(Failure::of(blame, error), error, hint)

@@ -36,6 +36,12 @@ pub enum Error {
         /// Size that the plan names, in bytes.
         expected: u64,
     },
+    /// A file is another one, or was written to, since it was looked at.
+    #[error("the file for `{path}` is not the one that was looked at: it was replaced or written to since")]
+    Replaced {
+        /// Path in the image.
+        path: ImagePath,
+    },
     /// A file does not have the digest that the plan names.
     #[error("the content of `{path}` is not what was planned: it should be `{expected}` and is `{actual}`")]
     Content {

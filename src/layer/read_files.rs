@@ -122,6 +122,9 @@ fn stream(
 fn copy(path: &ImagePath, content: &FileContent, observer: &dyn Observer, filler: &mut Filler) -> Result<Digest, Stop> {
     let changed = || Error::Changed { path: path.clone(), expected: content.size };
     let before = content.source.identity();
+    if content.identity.is_some() && !same_content(content.identity, before) {
+        return Err(Error::Replaced { path: path.clone() }.into());
+    }
     let mut source = content.source.open(0).map_err(|source| Error::Open { path: path.clone(), source })?;
     let mut hasher = Hasher::new(Algorithm::Sha256);
     let mut left = content.size;

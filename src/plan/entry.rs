@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::analyze::Reason;
 use crate::blob::{BlobSource, BytesSource};
 use crate::oci::{Digest, ImagePath};
+use crate::rootfs::Identity;
 
 /// A path of the image with everything its tar header will say, and why it is there.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub struct FileContent {
     pub generated: bool,
     /// Where the bytes come from.
     pub source: Arc<dyn BlobSource>,
+    /// The source's identity when it was planned: what was judged is what must be packed.
+    pub identity: Option<Identity>,
 }
 
 impl FileContent {
@@ -61,13 +64,15 @@ impl FileContent {
             digest: Some(Digest::of(&bytes)),
             generated: true,
             source: Arc::new(BytesSource::new(bytes)),
+            identity: None,
         }
     }
 
     /// Content that lies elsewhere; its digest is known after packing.
     #[must_use]
     pub fn external(size: u64, source: Arc<dyn BlobSource>) -> Self {
-        Self { size, digest: None, generated: false, source }
+        let identity = source.identity();
+        Self { size, digest: None, generated: false, source, identity }
     }
 }
 

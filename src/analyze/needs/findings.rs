@@ -25,6 +25,8 @@ const LOCAL: Code = Code("N011");
 const CUT_OFF: Code = Code("N012");
 /// Links of directories lead to nothing in the image.
 const DANGLING: Code = Code("N013");
+/// A file that not everyone may read.
+const PRIVATE: Code = Code("N014");
 
 /// Most lines about what is not included.
 const SHOWN: usize = 20;
@@ -172,6 +174,23 @@ pub(super) fn local_in(directory: &str, left_out: &[String]) -> Diagnostic {
     let message = "what belongs to this machine itself is not taken from its directory";
     let finding = Diagnostic::new(LOCAL, Severity::Note, directory, message).with_evidence(some("left out", left_out));
     finding.with_hint("add a file that the image must have with `--add SRC:DST`")
+}
+
+/// Files of a directory that not everyone may read.
+pub(super) fn private_in(directory: &str, left_out: &[String]) -> Diagnostic {
+    let message = "files that not everyone may read in the root stay out: in the image everyone could";
+    let finding = Diagnostic::new(PRIVATE, Severity::Warning, directory, message);
+    finding
+        .with_evidence(some("left out", left_out))
+        .with_hint("name one that the program must have with `--with file:PATH`; better mount secrets when it runs")
+}
+
+/// A file that not everyone may read, taken because it was named or is needed.
+pub(super) fn private(path: &[u8]) -> Diagnostic {
+    let message = "not everyone may read it in the root, and everyone may in the image";
+    Diagnostic::new(PRIVATE, Severity::Warning, escape(path), message).with_hint(
+        "an image is no place for secrets: leave it out with `--without`, and mount it when the program runs",
+    )
 }
 
 /// Links that lead to directories which are not in the image.

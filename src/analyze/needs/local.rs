@@ -2,7 +2,7 @@
 
 use super::NeedsRequest;
 use crate::oci::ImagePath;
-use crate::rootfs::RootError;
+use crate::rootfs::{Node, RootError};
 
 /// Where administrators, scripts of packages and programs that run write.
 const LOCAL: [&[u8]; 4] = [b"etc", b"run", b"tmp", b"var"];
@@ -37,6 +37,12 @@ pub(super) fn is_of_a_package(request: &NeedsRequest, path: &ImagePath) -> bool 
 /// Whether a link of the machine's own `/` was made there.
 pub(super) fn is_local(request: &NeedsRequest, path: &ImagePath) -> bool {
     LOCAL.contains(&top(path)) && !is_of_a_package(request, path)
+}
+
+/// Whether not everyone may read a file, as keys and passwords are kept. In an image everyone could: so a directory does not
+/// bring it along, and who names it hears of it.
+pub(super) const fn is_private(node: &Node) -> bool {
+    matches!(node, Node::File { mode, .. } if *mode & 0o004 == 0)
 }
 
 /// Whether a path lies where the kernel makes up what is there.

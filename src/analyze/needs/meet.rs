@@ -163,6 +163,9 @@ impl Walk<'_> {
             Met::Files(files) => {
                 for (path, found) in files {
                     self.files.take_resolved(root, found, reason)?;
+                    if local::is_private(&found.node) {
+                        self.needs.diagnostics.push(findings::private(path));
+                    }
                     taken.files.push(escape(path));
                     taken.size += resolved_size(found);
                     self.code(at, wanted, path, found, reason)?;
@@ -216,6 +219,9 @@ impl Walk<'_> {
         }
         if !tree.local.is_empty() {
             self.needs.diagnostics.push(findings::local_in(&shown, &tree.local));
+        }
+        if !tree.private.is_empty() {
+            self.needs.diagnostics.push(findings::private_in(&shown, &tree.private));
         }
         Ok(tree)
     }

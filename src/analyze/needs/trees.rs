@@ -22,6 +22,8 @@ pub(super) struct Taken {
     pub cut_off: bool,
     /// What was left out because it belongs to this machine alone, for people.
     pub local: Vec<String>,
+    /// What was left out because not everyone may read it in the root, for people.
+    pub private: Vec<String>,
 }
 
 /// Which parts of a tree are taken.
@@ -78,6 +80,10 @@ pub(super) fn take(
                 out.local.push(escape(&slashed(&path)));
                 continue;
             }
+            if wanted && node.as_ref().is_some_and(local::is_private) {
+                out.private.push(escape(&slashed(&path)));
+                continue;
+            }
             match node {
                 Some(Node::Directory { .. }) if local::is_volatile(&path) => {}
                 Some(Node::Directory { .. }) => open.push(path),
@@ -118,6 +124,10 @@ fn link(
     match &found.node {
         Node::File { .. } if !local::may_copy(request, &found.path)? => {
             out.local.push(escape(&slashed(path)));
+            Ok(())
+        }
+        node @ Node::File { .. } if local::is_private(node) => {
+            out.private.push(escape(&slashed(path)));
             Ok(())
         }
         Node::File { size, .. } => {

@@ -54,19 +54,27 @@ fn preload(root: &dyn Root, out: &mut Judgement) -> Result<(), RootError> {
     Ok(())
 }
 
+/// The content of a file of the configuration; one that may not be read is none for the loader either.
 fn content(root: &dyn Root, path: &str) -> Result<Option<Vec<u8>>, RootError> {
-    match resolve(root, path.as_bytes()) {
-        Ok(Some(found)) if matches!(found.node, Node::File { .. }) => {
-            read_whole(root, &found.path, limits::MAX_LOADER_CONFIG_BYTES).map(Some)
-        }
-        Ok(_) | Err(RootError::TooManyLinks(_)) => Ok(None),
+    let found = resolve(root, path.as_bytes());
+    let read = found.and_then(|found| match found.filter(|found| matches!(found.node, Node::File { .. })) {
+        Some(found) => read_whole(root, &found.path, limits::MAX_LOADER_CONFIG_BYTES).map(Some),
+        None => Ok(None),
+    });
+    match read {
+        Ok(content) => Ok(content),
+        Err(RootError::TooManyLinks(_)) => Ok(None),
         Err(error) if error.hides() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 fn damaged(root: &dyn Root, abi: Abi) -> Result<Option<String>, RootError> {
-    let Some(bytes) = content(root, CACHE)? else { return Ok(None) };
+    let Some(bytes) = content(root, CACHE)? else {
+        let there = resolve(root, CACHE.as_bytes()).ok().flatten();
+        let is_file = there.is_some_and(|found| matches!(found.node, Node::File { .. }));
+        return Ok(is_file.then(|| "it may not be read".to_owned()));
+    };
     Ok(LdCache::parse(&bytes, abi.big_endian).err().map(|error| error.to_string()))
 }
 
