@@ -89,6 +89,31 @@ fn what_belongs_to_the_machine_stays_there() {
 }
 
 #[test]
+fn what_added_code_needs_and_what_it_runs_on_is_told() {
+    let (bench, _) = bench();
+    let own = cc(
+        bench.path(),
+        "libown.so.1",
+        "int own(void) { return 0; }\n",
+        &["-shared", "-fPIC", "-Wl,-soname,libown.so.1"],
+    );
+    let code = "int own(void); int plugin(void) { return own(); }\n";
+    cc(bench.path(), "plugin.so", code, &["-shared", "-fPIC", own.to_str().unwrap()]);
+    let mut foreign = std::fs::read(bench.join("plugin.so")).unwrap();
+    // e_machine: AArch64.
+    foreign[18..20].copy_from_slice(&183u16.to_le_bytes());
+    bench.file("foreign/plugin.so", foreign);
+    let add = ["app", "--root", "root", "--add", "plugin.so:/opt/p/"];
+    let (_, told) = plan(&bench, &add);
+    assert!(told.contains("warning[P015]: `add /opt/p`: what is added needs libraries"), "{told}");
+    assert!(told.contains("/opt/p/plugin.so: libown.so.1\n") && !told.contains("libc.so.6"), "{told}");
+    let (_, told) = plan(&bench, &[&add[..], &["--add", "libown.so.1:/opt/p/"]].concat());
+    assert!(!told.contains("P015"), "{told}");
+    let (_, told) = plan(&bench, &["app", "--root", "root", "--add", "foreign:/opt/p"]);
+    assert!(told.contains("warning[P014]: `add /opt/p`") && told.contains("path: /opt/p/plugin.so\n"), "{told}");
+}
+
+#[test]
 fn a_secret_of_the_root_does_not_come_with_its_directory() {
     let (bench, root) = bench();
     root.file("/opt/t/open", "own");

@@ -62,6 +62,13 @@ fn base(add: &Add) -> Result<ImagePath, Error> {
     }
 }
 
+/// The path in the image of a node of the walk, for people.
+pub(super) fn path(add: &Add, below: &[u8]) -> Vec<u8> {
+    let base = base(add).unwrap_or_else(|_| add.spec.dst.clone());
+    let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
+    [b"/", base.as_bytes(), slash, below].concat()
+}
+
 fn join(spec: &AddSpec, base: &ImagePath, below: &[u8]) -> Result<ImagePath, Error> {
     base.join(below).map_err(|_| Error::Path {
         what: "destination",

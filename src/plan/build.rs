@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::links::{self, Link};
 use super::tree::{Claim, LayerName, Tree, directory};
 use super::users::{self, NONROOT, User};
-use super::{Add, Entry, EntryKind, Error, FileContent, Plan, PlanRequest, Program, added, findings, found, settings};
+use super::{
+    Add, Entry, EntryKind, Error, FileContent, Plan, PlanRequest, Program, added, code, findings, found, settings,
+};
 use crate::analyze::{Confidence, Reason, Requirement, Subject};
 use crate::diag::{self, Diagnostic, Evidence, Severity};
 use crate::oci::ImagePath;
@@ -44,6 +46,10 @@ pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
     place_required(request, &mut tree, &mut found)?;
     if let Some(needed) = &request.found {
         found::place(needed, &mut tree, &mut found)?;
+        let closure = needed.needs.processes.first().and_then(|process| process.closure.as_ref());
+        if let Some(program) = closure.and_then(|closure| closure.loaded.first()) {
+            code::check(&request.adds, program.object.abi, &tree, &mut found);
+        }
     }
     tree.check_parents()?;
     check_links(request, &tree, &symlinks, &writable, &mut found)?;

@@ -29,6 +29,10 @@ pub const NOT_EXECUTABLE: Code = Code("P011");
 pub const MISSING: Code = Code("P012");
 /// An added file takes the place of what a loader maps.
 pub const REPLACED: Code = Code("P013");
+/// An added program or library is for another machine.
+pub const FOREIGN: Code = Code("P014");
+/// An added program or library needs what is not in the image.
+pub const LACKING: Code = Code("P015");
 
 /// Most pieces of evidence that one finding lists.
 const SHOWN: usize = 10;

@@ -7,6 +7,7 @@ mod add;
 mod added;
 mod build;
 mod caps;
+mod code;
 mod diff;
 mod entry;
 mod error;

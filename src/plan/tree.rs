@@ -105,6 +105,11 @@ impl Tree {
         self.entries.get_mut(path).map(|placed| &mut placed.entry)
     }
 
+    /// All paths, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &ImagePath> {
+        self.entries.keys()
+    }
+
     /// Whether the path is an entry or a directory above one.
     pub fn contains(&self, path: &ImagePath) -> bool {
         // What lies below a directory comes directly after it.
