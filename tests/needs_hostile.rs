@@ -120,7 +120,7 @@ fn a_secret_of_the_root_does_not_come_with_its_directory() {
     for (name, mode) in [("/opt/t/key", 0o600), ("/opt/t/group", 0o640)] {
         root.file(name, "secret");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(bench.join(&format!("root{name}")), mode).unwrap();
+        std::fs::set_permissions(bench.join(format!("root{name}")), mode).unwrap();
     }
     root.link("/opt/t/link", "key");
     let (entries, told) = plan(&bench, &["app", "--root", "root", "--with", "file:/opt/t"]);
