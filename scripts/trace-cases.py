@@ -87,6 +87,10 @@ def configure(root):
             with open(os.path.join(root, path), "w") as file:
                 file.write(text)
             made.append(os.path.join(root, path))
+    # What is bound must be there.
+    if not os.path.exists(os.path.join(root, "etc/hosts")):
+        open(os.path.join(root, "etc/hosts"), "w").close()
+        made.append(os.path.join(root, "etc/hosts"))
     return made
 
 
@@ -101,8 +105,6 @@ def run(root, case, work):
         file.write((open(bundle).read() if os.path.exists(bundle) else "") + open(scratch + "/cert.pem").read())
     with open(os.path.join(work, "hosts"), "w") as file:
         file.write("127.0.0.1 localhost svc.test\n")
-    # What is bound must be there.
-    open(os.path.join(root, "etc/hosts"), "a").close()
     script = """ip link set lo up
 mount --bind "$2/tmp" "$1/tmp"
 bundle=$1/etc/ssl/certs/ca-certificates.crt; if [ -e "$bundle" ]; then mount --bind "$2/bundle" "$bundle"; fi
