@@ -258,6 +258,9 @@ pub const MAX_ELSEWHERE_LOOKUPS: usize = 50_000;
 /// How deep below the directories of libraries it is looked for: `/opt/vendor/product/version/lib` has four.
 pub const MAX_ELSEWHERE_DEPTH: usize = 4;
 
+/// Requests that the embedded registry remembers for those who test clients with it: a large push has some thousands.
+pub const MAX_SEEN_REQUESTS: usize = 100_000;
+
 /// Most added programs and libraries of which the needs are checked: each is opened once more.
 pub const MAX_ADDED_CODE_FILES: usize = 10_000;
 

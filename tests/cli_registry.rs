@@ -128,6 +128,26 @@ fn serve_refuses_to_be_open_to_all() {
     assert!(run.stderr().ends_with("\n\nhint: take another address, or port 0 for a free one\n"), "{}", run.stderr());
 }
 
+#[test]
+fn serve_takes_a_profile_and_faults() {
+    let bench = Workbench::new();
+    let run = bench.run(["serve", "--fault", "blob=500"]);
+    assert_eq!(run.code(), Some(1));
+    for word in ["`blob=500` is no fault", "`blob` selects nothing", "upload-put"] {
+        assert!(run.stderr().contains(word), "{}", run.stderr());
+    }
+    let run = bench.run(["serve", "--profile", "docker"]);
+    assert!(run.code() == Some(1) && run.stderr().contains("expected one of ecr, ghcr"), "{}", run.stderr());
+    bench.file("hello", ElfMaker::new(Machine::Amd64).payload(b"a program").build());
+    let words = ["--profile", "ecr", "--fault", "upload-put=500*2", "--fault", "manifest-put=reset"];
+    let served = bench.serve(words);
+    let tag = format!("{}/hello:v1", served.address);
+    // Tags are immutable there: the second push finds all in place and writes nothing.
+    for _ in 0..2 {
+        bench.run(["build", "./hello", "--tag", &tag, "--push"]).succeeds();
+    }
+}
+
 /// An HTTP server that answers every request by the same function of method and path. It ends with the test's process.
 fn misbehaving(answer: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -10,8 +10,14 @@ mod cuts;
 mod faults;
 #[path = "registry/helpers.rs"]
 mod helpers;
+#[path = "support/http.rs"]
+mod http;
+#[path = "registry/matrix.rs"]
+mod matrix;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "registry/profiles.rs"]
+mod profiles;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "registry/quirks.rs"]
@@ -26,5 +32,7 @@ mod registry_peer;
 mod sample;
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "support/serve.rs"]
+mod serve;
 #[path = "registry/tls.rs"]
 mod tls;

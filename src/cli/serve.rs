@@ -8,14 +8,15 @@ use super::failure::{Blame, Failure};
 use super::output::Output;
 use super::settings::Variables;
 use super::work;
-use crate::serve::{self, ServeOptions, Server, Storage, Users};
+use crate::serve::{self, FaultRule, FaultScript, Profile, ServeOptions, Server, Storage, Users};
 
 /// Arguments of `coracle serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     coracle serve\n  \
     coracle serve --listen 127.0.0.1:5000 --dir ./registry\n  \
-    coracle serve --listen 0.0.0.0:5000 --dir ./registry --htpasswd ./users")]
+    coracle serve --listen 0.0.0.0:5000 --dir ./registry --htpasswd ./users\n  \
+    coracle serve --profile ecr --fault 'manifest-put=429:retry-after=1*2' --log-requests")]
 pub struct Args {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
@@ -26,6 +27,16 @@ pub struct Args {
     /// Demand a user of this htpasswd file
     #[arg(long, value_name = "FILE")]
     pub htpasswd: Option<PathBuf>,
+    /// Behave as this registry where it differs from the distribution-spec: ecr, ghcr, gar, acr, hub, quay, distribution2
+    #[arg(long, value_name = "NAME", help_heading = "For tests of clients")]
+    pub profile: Option<Profile>,
+    /// Fail requests: `SELECTION=FAULT[*TIMES]`, for example `3=500`, `upload-put=reset`, `blob-get#2=429:retry-after=1*3`; may
+    /// be repeated (docs/serve.md)
+    #[arg(long, value_name = "RULE", help_heading = "For tests of clients")]
+    pub fault: Vec<FaultRule>,
+    /// Print each request with its number to stderr
+    #[arg(long, help_heading = "For tests of clients")]
+    pub log_requests: bool,
     /// Print nothing to stderr but errors
     #[arg(long, short)]
     pub quiet: bool,
@@ -37,7 +48,14 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let users = args.htpasswd.as_ref().map(read_users).transpose()?;
     let common = Common { quiet: args.quiet, no_progress: true, threads: None };
     work::run_until_signal(&common, variables, async |observer, stop| {
-        let options = ServeOptions { users, observer, ..ServeOptions::new(args.listen, storage) };
+        let options = ServeOptions {
+            users,
+            observer,
+            quirks: args.profile.map(Profile::quirks).unwrap_or_default(),
+            faults: FaultScript::new(args.fault.clone()),
+            log_requests: args.log_requests,
+            ..ServeOptions::new(args.listen, storage)
+        };
         let server = Server::bind(options).await.map_err(|error| of_serve(&error))?;
         output.line(server.local_addr().to_string())?;
         server.run(stop).await.map_err(|error| of_serve(&error))

@@ -55,6 +55,14 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// A time between one and two times as long; nothing where the policy has no pauses.
+    #[must_use]
+    pub fn spread(&self, time: Duration) -> Duration {
+        if self.cap.is_zero() { Duration::ZERO } else { time.mul_f64(1.0 + random_fraction()) }
+    }
+}
+
 /// Uniform in [0, 1): enough to spread clients, and needs no generator of its own.
 fn random_fraction() -> f64 {
     let bits = std::hash::RandomState::new().build_hasher().finish() >> 32;

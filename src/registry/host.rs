@@ -35,6 +35,8 @@ pub(super) struct Host {
     pub(super) credentials: Arc<dyn CredentialSource>,
     pub(super) policy: RetryPolicy,
     pub(super) transfers: Semaphore,
+    /// Held while a list of referrers is read and written again.
+    pub(super) attaching: tokio::sync::Mutex<()>,
     /// Blobs that are known to be in a repository, and pushes under way.
     pub(super) pushed: Flights<(String, Digest), ()>,
     base: Url,
@@ -75,6 +77,7 @@ impl Host {
             credentials,
             policy,
             transfers: Semaphore::new(TRANSFERS_PER_HOST),
+            attaching: tokio::sync::Mutex::default(),
             pushed: Flights::default(),
             base,
             auth: Auth::default(),

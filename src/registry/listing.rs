@@ -1,18 +1,17 @@
-//! Lists: tags and referrers, page by page.
+//! Lists, page by page; tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use url::Url;
 
 use super::auth::Wants;
 use super::host::{Call, Host};
-use super::manifest;
 use super::{Error, error::printable};
 use crate::limits;
 use crate::net::{Method, Response, StatusCode, header, resolve_link};
 use crate::observe::Event;
-use crate::oci::{Descriptor, Digest, ImageIndex, ManifestView, RawManifest, RedactedUrl, Tag, media_type};
+use crate::oci::{RedactedUrl, Tag};
 
 /// Tags asked for per page; what Amazon ECR takes at most.
 const TAGS_PER_PAGE: &str = "1000";
@@ -53,106 +52,14 @@ pub(super) async fn tags(host: &Host, repository: &str) -> Result<Option<Vec<Tag
     Ok(Some(found.into_iter().collect()))
 }
 
-/// Manifests that refer to `digest`, sorted by digest: by the API, or where the registry lacks it by the tag that
-/// stands in for it (distribution-spec, "Referrers Tag Schema").
-pub(super) async fn referrers(host: &Host, repository: &str, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-    if let Some(found) = by_api(host, repository, digest).await? {
-        return Ok(found);
-    }
-    let Some(manifest) = manifest::get_named(host, repository, &fallback_tag(digest), Wants::pull(repository)).await?
-    else {
-        return Ok(Vec::new());
-    };
-    match manifest.view() {
-        Ok(ManifestView::Index(index)) => Ok(sorted(index.manifests)),
-        // Somebody uses the tag for something else.
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// Adds a manifest to the tag that lists what refers to `subject`, for a registry that does not keep such lists itself
-/// (distribution-spec, "Pushing Manifests with Subject"). Two writers at a time may lose one entry, as the spec says.
-pub(super) async fn add_referrer(
-    host: &Host,
-    repository: &str,
-    subject: &Digest,
-    manifest: &RawManifest,
-) -> Result<(), Error> {
-    let Some(entry) = crate::store::referrer(manifest, subject) else { return Ok(()) };
-    let tag = fallback_tag(subject);
-    let mut index = match manifest::get_named(host, repository, &tag, Wants::push(repository)).await? {
-        None => ImageIndex {
-            schema_version: 2,
-            media_type: Some(media_type::OCI_INDEX.to_owned()),
-            artifact_type: None,
-            manifests: Vec::new(),
-            subject: None,
-            annotations: BTreeMap::new(),
-            other: serde_json::Map::new(),
-        },
-        Some(old) => match old.view() {
-            Ok(ManifestView::Index(index)) => index,
-            // Somebody uses the tag for something else, which is not ours to replace.
-            _ => return Ok(()),
-        },
-    };
-    if index.manifests.iter().any(|known| known.digest == entry.digest) {
-        return Ok(());
-    }
-    index.manifests.push(entry);
-    let url = || host.url(repository, &format!("manifests/{tag}"));
-    let document =
-        |source| url().map_or_else(|error| error, |url| Error::Document { url: RedactedUrl::new(url), source });
-    let raw = RawManifest::from_index(&index).map_err(document)?;
-    manifest::put(host, repository, &tag, &raw).await.map(drop)
-}
-
-/// `None` when the registry does not have the API: only the answer tells, never the `OCI-Subject` of a push.
-async fn by_api(host: &Host, repository: &str, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-    let mut pages = Pages::new(host.url(repository, &format!("referrers/{digest}"))?);
-    let mut found = Vec::new();
-    while let Some(url) = pages.next.take() {
-        let mut call = Call::new(Method::GET, url.clone(), Wants::pull(repository));
-        call.request.headers.insert(header::ACCEPT, header::HeaderValue::from_static(media_type::OCI_INDEX));
-        let absent = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
-        let good = [&[StatusCode::OK][..], &absent[..]].concat();
-        let (response, bytes) = host.document(&call, &good, limits::MAX_MANIFEST_BYTES).await?;
-        if absent.contains(&response.status()) {
-            return Ok(None);
-        }
-        let kind = response.header(header::CONTENT_TYPE.as_str()).map(media_type::essence).unwrap_or_default();
-        let index = match ImageIndex::parse(&bytes) {
-            Ok(index) => index,
-            // A web page or another API stands there.
-            Err(_) if kind != media_type::OCI_INDEX => return Ok(None),
-            Err(source) => return Err(Error::Document { url: RedactedUrl::new(url), source }),
-        };
-        found.extend(index.manifests);
-        pages.turn(host, &url, &response, found.len())?;
-    }
-    Ok(Some(sorted(found)))
-}
-
-/// One entry per digest.
-fn sorted(list: Vec<Descriptor>) -> Vec<Descriptor> {
-    let by_digest: BTreeMap<Digest, Descriptor> = list.into_iter().map(|d| (d.digest.clone(), d)).collect();
-    by_digest.into_values().collect()
-}
-
-/// `<algorithm>-<hex>`, cut to 32 and 64 characters.
-fn fallback_tag(digest: &Digest) -> String {
-    let hex = digest.hex();
-    format!("{}-{}", digest.algorithm().name(), &hex[..hex.len().min(64)])
-}
-
 /// Turns pages and sees to it that they end.
-struct Pages {
-    next: Option<Url>,
+pub(super) struct Pages {
+    pub(super) next: Option<Url>,
     seen: BTreeSet<String>,
 }
 
 impl Pages {
-    fn new(first: Url) -> Self {
+    pub(super) fn new(first: Url) -> Self {
         Self { next: Some(first), seen: BTreeSet::new() }
     }
 
@@ -160,7 +67,7 @@ impl Pages {
         Error::List { url: RedactedUrl::new(url.clone()), reason }
     }
 
-    fn turn(&mut self, host: &Host, url: &Url, response: &Response, entries: usize) -> Result<(), Error> {
+    pub(super) fn turn(&mut self, host: &Host, url: &Url, response: &Response, entries: usize) -> Result<(), Error> {
         self.seen.insert(url.to_string());
         if entries > limits::MAX_LIST_ENTRIES {
             return Err(self.fail(url, format!("it has more than {} entries", limits::MAX_LIST_ENTRIES)));
@@ -216,12 +123,5 @@ mod tests {
         ] {
             assert_eq!(next_link(header), want, "{header}");
         }
-    }
-
-    #[test]
-    fn fallback_tags_fit_into_a_tag() {
-        let digest: Digest = format!("sha512:{}", "a".repeat(128)).parse().unwrap();
-        assert_eq!(fallback_tag(&digest), format!("sha512-{}", "a".repeat(64)));
-        assert!(fallback_tag(&digest).parse::<Tag>().is_ok());
     }
 }

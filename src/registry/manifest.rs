@@ -128,7 +128,7 @@ fn kind_of(bytes: &[u8]) -> Option<String> {
 }
 
 /// Puts a manifest under its digest or a tag and checks what the registry says it has taken. Says whether the registry
-/// will list it among the referrers of its subject (`OCI-Subject`; distribution-spec, "Pushing Manifests with Subject").
+/// promises to list it among the referrers of its subject (`OCI-Subject`; distribution-spec, "Pushing Manifests with Subject").
 pub(super) async fn put(host: &Host, repository: &str, name: &str, manifest: &RawManifest) -> Result<bool, Error> {
     let url = host.url(repository, &format!("manifests/{name}"))?;
     let mut call = Call::new(Method::PUT, url.clone(), Wants::push(repository));
@@ -143,6 +143,14 @@ pub(super) async fn put(host: &Host, repository: &str, name: &str, manifest: &Ra
     let claimed = claimed_digest(&response).filter(|d| d.algorithm() == manifest.digest().algorithm());
     let lists = response.header("oci-subject").is_some();
     drain(&mut response).await;
+    // Whoever answers 200 to everything, a proxy for example, has not taken it; 201 is what the distribution-spec demands.
+    if claimed.is_none() && response.status() != StatusCode::CREATED {
+        return Err(Error::NoHeader {
+            method: Method::PUT,
+            url: RedactedUrl::new(url),
+            header: "Docker-Content-Digest",
+        });
+    }
     match claimed {
         Some(actual) if actual != *manifest.digest() => {
             let expected = manifest.digest().clone();

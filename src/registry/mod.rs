@@ -15,6 +15,7 @@ mod helper;
 mod host;
 mod listing;
 mod manifest;
+mod referrers;
 mod repository;
 mod token;
 mod upload;

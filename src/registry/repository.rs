@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::auth::Wants;
 use super::host::Host;
 use super::upload::{self, Upload};
-use super::{CredentialSource, Error, download, listing, manifest};
+use super::{CredentialSource, Error, download, listing, manifest, referrers};
 use crate::blob::Blob;
 use crate::net::{self, HttpClient, RetryPolicy};
 use crate::observe::Event;
@@ -196,10 +196,8 @@ impl Repository {
         let there = manifest::head(&self.host, &self.name, pointer, Wants::push(&self.name)).await?;
         if there.is_some_and(|found| found.digest == *manifest.digest()) {
             // A run that ended after the manifest was put has left it unlisted.
-            if let Some(subject) = &subject
-                && !self.list_referrers(subject).await?.iter().any(|known| known.digest == *manifest.digest())
-            {
-                listing::add_referrer(&self.host, &self.name, subject, manifest).await?;
+            if let Some(subject) = &subject {
+                referrers::attach(&self.host, &self.name, subject, manifest, false).await?;
             }
             return Ok(Put::Existed);
         }
@@ -207,8 +205,9 @@ impl Repository {
         if outcome.is_err() {
             self.forget_blobs_of(manifest);
         }
-        if let (false, Some(subject)) = (outcome?, &subject) {
-            listing::add_referrer(&self.host, &self.name, subject, manifest).await?;
+        let confirmed = outcome?;
+        if let Some(subject) = &subject {
+            referrers::attach(&self.host, &self.name, subject, manifest, confirmed).await?;
         }
         Ok(Put::Written)
     }
@@ -235,7 +234,7 @@ impl Repository {
     /// # Errors
     /// What the registry answers but that it has none, or a list without end.
     pub async fn list_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        listing::referrers(&self.host, &self.name, digest).await
+        referrers::list(&self.host, &self.name, digest).await
     }
 
     fn failed(&self, error: Error) -> store::Error {

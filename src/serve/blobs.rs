@@ -179,7 +179,7 @@ impl Registry {
         }
         let body = Receiver::new(body, limit, self.limits.idle_timeout)?;
         let outcome = uploads::receive(held, body).await;
-        if outcome.as_ref().is_err_and(|refusal| refusal.cause().is_some()) {
+        if outcome.as_ref().is_err_and(|refusal| refusal.cause().is_some() || self.quirks.cut_ends_upload) {
             self.uploads.close(id);
         }
         outcome

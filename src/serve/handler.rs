@@ -1,24 +1,28 @@
 //! Who answers what.
 
+use std::io;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, AUTHORIZATION, AsHeaderName, EXPECT, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::observe::{Event, SharedObserver};
+use crate::store::Pointer;
 
 use super::blocking::blocking;
 use super::body::{ReplyBody, reply};
+use super::faults::{self, FaultScript, Outcome};
 use super::manifests::UNITS;
 use super::receive::drain;
 use super::refusal::{Code, Refusal};
 use super::route::{Query, Route};
 use super::storage::{Backend, Directory, Memory};
 use super::uploads::Uploads;
-use super::{Error, Limits, ServeOptions, Storage, Users};
+use super::{Error, Limits, Quirks, ServeOptions, Storage, Users};
 
 /// Old clients take a registry for one only with this header.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -33,6 +37,9 @@ pub(super) struct Registry {
     pub(super) manifest_room: Semaphore,
     users: Option<Users>,
     read_only: bool,
+    pub(super) quirks: Quirks,
+    faults: FaultScript,
+    log_requests: bool,
     observer: SharedObserver,
 }
 
@@ -44,20 +51,71 @@ pub(super) fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
 impl Registry {
     /// Opens the storage.
     pub(super) fn open(options: ServeOptions) -> Result<Self, Error> {
-        let ServeOptions { storage, users, read_only, check_references, limits, observer, .. } = options;
+        let ServeOptions {
+            storage,
+            users,
+            read_only,
+            check_references,
+            quirks,
+            faults,
+            log_requests,
+            limits,
+            observer,
+            ..
+        } = options;
         let backend: Arc<dyn Backend> = match storage {
             Storage::Memory => Arc::new(Memory::new(limits.memory_bytes)),
             Storage::Directory(path) => Arc::new(Directory::open(&path, read_only)?),
         };
         let uploads = Uploads::new(limits.uploads, limits.upload_lifetime, limits.idle_timeout);
         let manifest_room = Semaphore::new(UNITS as usize);
-        Ok(Self { backend, uploads, limits, check_references, manifest_room, users, read_only, observer })
+        Ok(Self {
+            backend,
+            uploads,
+            limits,
+            check_references,
+            manifest_room,
+            users,
+            read_only,
+            quirks,
+            faults,
+            log_requests,
+            observer,
+        })
     }
 
-    /// Answers a request.
-    pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<ReplyBody> {
-        let (parts, mut body) = request.into_parts();
-        let mut response = match self.answer(&parts, &mut body).await {
+    /// Answers a request, or fails it as the script says; an error closes the connection without an answer.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> io::Result<Response<ReplyBody>> {
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let authorized = request.headers().contains_key(AUTHORIZATION);
+        let (number, fault) = self.faults.begin(request.method(), request.uri().path(), &target, authorized);
+        if self.log_requests {
+            let fault = fault.as_ref().map(|fault| format!(" fails: {fault:?}")).unwrap_or_default();
+            let text = format!("{number} {} {target}{fault}", request.method());
+            self.observer.event(Event::Message { text: &text });
+        }
+        let outcome = match &fault {
+            None => Outcome::CarryOut,
+            Some(fault) => faults::apply(fault, &target).await,
+        };
+        let response = match outcome {
+            Outcome::CarryOut => self.carry_out(request).await,
+            Outcome::Answer(response) => response,
+            Outcome::Close => return Err(io::Error::other("a fault of the script")),
+        };
+        let changed = match fault {
+            None => Some(response),
+            Some(fault) => fault.change(response),
+        };
+        if let Some(response) = &changed {
+            self.faults.end(number, response.status().as_u16());
+        }
+        changed.ok_or_else(|| io::Error::other("a fault of the script"))
+    }
+
+    async fn carry_out(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (mut parts, mut body) = request.into_parts();
+        let mut response = match self.answer(&mut parts, &mut body).await {
             Ok(response) => response,
             Err(refusal) => {
                 if let Some(cause) = refusal.cause() {
@@ -84,16 +142,30 @@ impl Registry {
         self.observer.event(Event::Message { text: &text });
     }
 
-    async fn answer(&self, parts: &Parts, body: &mut Incoming) -> Result<Response<ReplyBody>, Refusal> {
+    async fn answer(&self, parts: &mut Parts, body: &mut Incoming) -> Result<Response<ReplyBody>, Refusal> {
         self.admit(parts).await?;
         let route = Route::parse(parts.uri.path())?;
+        self.quirks.before(parts, body, &route)?;
+        if self.quirks.immutable_tags
+            && let (Route::Manifest(name, Pointer::Tag(tag)), &Method::PUT) = (&route, &parts.method)
+        {
+            let (backend, name, tag) = (Arc::clone(&self.backend), name.clone(), tag.clone());
+            let index = blocking(move || backend.index(&name)).await?;
+            self.quirks.refuses_tag(index.is_some_and(|index| index.tags().contains_key(&tag)))?;
+        }
+        let mut response = self.route(parts, body, &route).await?;
+        self.quirks.after(&parts.method, &route, &mut response);
+        Ok(response)
+    }
+
+    async fn route(&self, parts: &Parts, body: &mut Incoming, route: &Route) -> Result<Response<ReplyBody>, Refusal> {
         let query = Query::parse(parts.uri.query());
         let reads = parts.method == Method::GET || parts.method == Method::HEAD;
         if self.read_only && !reads {
             return Err(not_allowed("GET, HEAD", "the registry is read-only"));
         }
         let head = parts.method == Method::HEAD;
-        match (route, &parts.method) {
+        match (route.clone(), &parts.method) {
             (Route::Base, _) if reads => Ok(reply(StatusCode::OK)),
             (Route::Catalog, _) if reads => self.catalog(&query).await,
             (Route::Tags(name), _) if reads => self.list_tags(&query, name).await,

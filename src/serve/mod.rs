@@ -8,13 +8,14 @@
 //! machine is served.
 //!
 //! The parts, from the socket inwards: `server` (connections), `handler` (who answers what), one file per group of
-//! endpoints, `storage` (the two backends). Storage is blocking code, called through one door in `blocking`.
+//! endpoints, `storage` (the two backends). `quirks` and `faults` stand around the handler, for tests of clients. Storage is blocking code, called through one door in `blocking`.
 
 mod auth;
 mod blobs;
 mod blocking;
 mod body;
 mod error;
+mod faults;
 mod handler;
 mod idle;
 mod lists;
@@ -22,6 +23,7 @@ mod manifest;
 mod manifests;
 mod name;
 mod options;
+mod quirks;
 mod range;
 mod receive;
 mod refusal;
@@ -32,5 +34,7 @@ mod uploads;
 
 pub use auth::Users;
 pub use error::Error;
+pub use faults::{Fault, FaultError, FaultRule, FaultScript, LocationFault, RequestKind, SeenRequest};
 pub use options::{Limits, ServeOptions, Storage};
+pub use quirks::{Profile, Quirks};
 pub use server::Server;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::observe::{SharedObserver, silent};
 
-use super::Users;
+use super::{FaultScript, Quirks, Users};
 
 /// Where repositories are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,12 @@ pub struct ServeOptions {
     pub read_only: bool,
     /// Refuse manifests that refer to content the repository does not have.
     pub check_references: bool,
+    /// What it does otherwise than the distribution-spec has it.
+    pub quirks: Quirks,
+    /// Which requests fail, and how.
+    pub faults: FaultScript,
+    /// Tell the observer of every request.
+    pub log_requests: bool,
     /// Bounds on what clients may use.
     pub limits: Limits,
     /// Is told of failures that are the registry's own.
@@ -48,6 +54,9 @@ impl ServeOptions {
             users: None,
             read_only: false,
             check_references: true,
+            quirks: Quirks::default(),
+            faults: FaultScript::default(),
+            log_requests: false,
             limits: Limits::default(),
             observer: silent(),
         }
@@ -62,6 +71,8 @@ impl std::fmt::Debug for ServeOptions {
             .field("users", &self.users)
             .field("read_only", &self.read_only)
             .field("check_references", &self.check_references)
+            .field("quirks", &self.quirks)
+            .field("faults", &self.faults)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -7,7 +7,7 @@ use super::name::Name;
 use super::refusal::{Code, Refusal};
 
 /// What a path names (distribution-spec, "Endpoints"). Digests and tags of a path are checked when a route is made.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// `/v2/`
     Base,

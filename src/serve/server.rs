@@ -116,7 +116,7 @@ async fn serve(
         let registry = Arc::clone(&registry);
         // A task of its own: a request that has begun is carried through even when its connection breaks.
         let answer = tokio::spawn(async move { registry.handle(request).await });
-        async move { answer.await.map_err(std::io::Error::other) }
+        async move { answer.await.map_err(std::io::Error::other)? }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

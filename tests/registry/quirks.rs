@@ -282,28 +282,45 @@ async fn a_registry_without_lists_of_referrers_gets_a_tag() {
     let tag = format!("sha256-{}", subject.digest.hex());
     let (head, put) = (format!("HEAD /v2/a/manifests/{digest}"), format!("PUT /v2/a/manifests/{digest}"));
     let (get, list) = (format!("GET /v2/a/manifests/{tag}"), format!("PUT /v2/a/manifests/{tag}"));
+    let api = format!("GET /v2/a/referrers/{}", subject.digest);
     let created = |subject: bool| {
         let answer = Answer::new(201, "");
         if subject { answer.with("OCI-Subject", "sha256:x") } else { answer }
     };
+    let none = Answer::new(200, r#"{"schemaVersion":2,"manifests":[]}"#).with("Content-Type", media_type::OCI_INDEX);
     let foreign = Answer::new(200, r#"{"schemaVersion":2,"config":{"mediaType":"c","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#)
         .with("Content-Type", media_type::OCI_MANIFEST);
     for (name, answers, want) in [
-        ("it lists", vec![Answer::new(404, ""), created(true)], vec![&head, &put]),
+        ("it lists", vec![Answer::new(404, ""), created(true), none.clone()], vec![&head, &put, &api]),
         (
             "it does not",
-            vec![Answer::new(404, ""), created(false), Answer::new(404, ""), created(false)],
-            vec![&head, &put, &get, &list],
+            vec![Answer::new(404, ""), created(false), Answer::new(404, "")],
+            vec![&head, &put, &api, &get, &list, &get],
         ),
-        ("the tag is another's", vec![Answer::new(404, ""), created(false), foreign], vec![&head, &put, &get]),
+        (
+            "it only says so",
+            vec![Answer::new(404, ""), created(true), Answer::new(404, "")],
+            vec![&head, &put, &api, &get, &list, &get],
+        ),
+        (
+            "it has the API and does not list",
+            vec![Answer::new(404, ""), created(false), none.clone()],
+            vec![&head, &put, &api, &get, &list, &get],
+        ),
+        (
+            "the tag is another's",
+            vec![Answer::new(404, ""), created(false), Answer::new(404, ""), foreign],
+            vec![&head, &put, &api, &get],
+        ),
     ] {
-        let registry = Scripted::start(move |_, n| Some(answers[n].clone()));
+        // What no answer is given to, the scripted registry does as one would.
+        let registry = Scripted::start(move |_, n| answers.get(n).cloned());
         let spool = tempfile::tempdir().unwrap();
         let client = client_with(CredentialChain::anonymous(), spool.path());
         let repository = client.repository(&reference(&registry.host(), "a")).unwrap();
         repository.put_manifest(artifact.manifest()).await.unwrap();
         assert_eq!(registry.lines().iter().collect::<Vec<_>>(), want, "{name}");
-        if let Some(seen) = registry.seen().get(3) {
+        if let Some(seen) = registry.seen().get(4) {
             let index: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
             assert_eq!(index["manifests"][0]["artifactType"], PLAN_TYPE);
             assert_eq!(index["manifests"][0]["digest"], digest.to_string());

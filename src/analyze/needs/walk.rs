@@ -285,8 +285,8 @@ impl<'a> Walk<'a> {
         let met = self.find(at, wanted)?;
         // Who asks by its name for what no rule requires gets it or hears that it is not there.
         let by_name = |selector: &Selector| match selector {
-            Selector::Feature { name, .. } => features::FEATURES.contains(&name.as_str()),
-            _ => true,
+            Selector::Feature { value, .. } => value.is_some(),
+            _ => wanted.confidence == Confidence::Hinted,
         };
         let missed = met.is_none() && (wanted.confidence == Confidence::Hinted || wanted.level != Level::Required);
         let asked_for = self.choice().with.iter().any(|s| by_name(s) && decide::selects(s, wanted));
