@@ -31,6 +31,9 @@ pub fn of_pipeline(error: &Error) -> Failure {
             (Blame::Input, Some("images that coracle builds have one; for a program, name its path".to_owned()))
         }
         Error::Absent(_) => (Blame::Input, Some("`root:PATH` is a path inside `--root`".to_owned())),
+        Error::NoReferrers(_) => {
+            (Blame::Input, Some("leave out `--referrers`, or copy to a registry or an OCI layout".to_owned()))
+        }
         Error::NotRegular(_) => (Blame::Input, Some("copy its content to a file first".to_owned())),
         Error::ProgramName(_) => (Blame::Input, Some("give a name with `--name`".to_owned())),
         Error::NoProgram => (Blame::Input, Some("name one: `coracle build ./program`".to_owned())),

@@ -7,6 +7,7 @@ mod args;
 mod blame;
 mod build;
 mod completions;
+mod copy;
 mod diff;
 mod explain;
 mod failure;
@@ -106,6 +107,11 @@ pub enum Command {
     Push(push::Args),
     /// Copy an image out of a registry
     Pull(pull::Args),
+    /// Copy an image from place to place, with what refers to it if asked for
+    ///
+    /// Between registries, OCI layouts and archives, digests unchanged. Within one registry its blobs are taken over without being
+    /// fetched. The order is blobs, manifests, what refers to them, tags last.
+    Copy(copy::Args),
     /// Recompute every digest of an image and check what it says about itself
     ///
     /// Digests, sizes, diff IDs, media types, platforms, paths and whiteouts. Exit code 1 when something is found.

@@ -6,7 +6,7 @@ use super::output::Output;
 use super::settings::Variables;
 use super::{blame, place, work};
 use crate::oci::Platform;
-use crate::pipeline;
+use crate::pipeline::{self, CopyScope};
 
 /// Arguments of `coracle pull`.
 #[derive(Debug, clap::Args)]
@@ -33,10 +33,10 @@ pub struct Args {
 pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Failure> {
     let source = place::source(&args.source)?;
     let to = place::output(&args.destination)?;
-    let platforms: Vec<Platform> = args.platform.iter().cloned().collect();
+    let scope = CopyScope { platforms: args.platform.iter().cloned().collect(), ..CopyScope::default() };
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let copied = work::run(&args.common, variables, async |observer| {
-        let result = pipeline::copy(&source, &[to], &platforms, &environment, &observer).await;
+        let result = pipeline::copy(&source, &[to], &scope, &environment, &observer).await;
         result.map_err(|error| blame::of_pipeline(&error))
     })?;
     copied.iter().flat_map(|copied| &copied.references).try_for_each(|reference| output.line(reference))

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::settings::Variables;
 use super::{blame, place, report, work};
 use crate::oci::Reference;
-use crate::pipeline;
+use crate::pipeline::{self, CopyScope};
 use crate::store::Location;
 
 /// Arguments of `coracle push`.
@@ -42,7 +42,7 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let to: Vec<Location> = args.destinations.iter().cloned().map(Location::Registry).collect();
     let environment = variables.pipeline_environment(None, Some(&args.network), &args.common)?;
     let copied = work::run(&args.common, variables, async |observer| {
-        let result = pipeline::copy(&source, &to, &[], &environment, &observer).await;
+        let result = pipeline::copy(&source, &to, &CopyScope::default(), &environment, &observer).await;
         result.map_err(|error| blame::of_pipeline(&error))
     })?;
     let references: String =

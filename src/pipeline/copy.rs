@@ -21,14 +21,25 @@ pub struct CopiedTo {
     pub bytes: u64,
 }
 
-/// Copies an image to several places, one after the other. Of an index only the images for `platforms`, all when empty.
+/// What of an image is copied.
+#[derive(Debug, Clone, Default)]
+pub struct CopyScope {
+    /// Of an index only the images for these, all when empty.
+    pub platforms: Vec<Platform>,
+    /// Whether all that refers to it (signatures, SBOMs) goes along. Its plan always does.
+    pub referrers: bool,
+}
+
+/// Copies an image to several places, one after the other. What another repository of the same registry has is taken over
+/// there, and fetched only where that is refused.
 ///
 /// # Errors
-/// Those of the stores; the tags of the place that failed are as they were before.
+/// Those of the stores; [`Error::NoReferrers`] for a place that cannot hold them. The tags of the place that failed are as they
+/// were before.
 pub async fn copy(
     from: &Location,
     to: &[Location],
-    platforms: &[Platform],
+    scope: &CopyScope,
     environment: &Environment,
     observer: &SharedObserver,
 ) -> Result<Vec<CopiedTo>, Error> {
@@ -37,10 +48,13 @@ pub async fn copy(
     let root = source.store.get_manifest(&source.pointer).await?;
     for place in to {
         check_digest(root.digest(), place)?;
+        if scope.referrers && matches!(place, Location::Archive(_) | Location::Daemon(_)) {
+            return Err(Error::NoReferrers(place.to_string()));
+        }
     }
     let mut done = Vec::with_capacity(to.len());
     for place in to {
-        done.push(copy_one(from, &source, place, platforms, environment, observer).await?);
+        done.push(copy_one(from, &source, place, scope, environment, observer).await?);
     }
     Ok(done)
 }
@@ -49,7 +63,7 @@ async fn copy_one(
     from: &Location,
     source: &places::Opened,
     to: &Location,
-    platforms: &[Platform],
+    scope: &CopyScope,
     environment: &Environment,
     observer: &SharedObserver,
 ) -> Result<CopiedTo, Error> {
@@ -57,7 +71,7 @@ async fn copy_one(
     let names = names(from, to);
     let options = |names| ArchiveOptions {
         names,
-        platforms: platforms.to_vec(),
+        platforms: scope.platforms.clone(),
         observer: observer.clone(),
         ..ArchiveOptions::default()
     };
@@ -74,17 +88,23 @@ async fn copy_one(
             return Ok(whole(store.get_manifest(pointer).await?, references));
         }
         Location::Layout { directory, .. } => named_layout(directory, &names)?,
-        Location::Registry(reference) => Box::new(environment.registry(observer)?.repository(reference)?),
+        Location::Registry(reference) => {
+            let target = environment.registry(observer)?.repository(reference)?;
+            match from {
+                Location::Registry(source) => Box::new(target.mounting_from(source)),
+                _ => Box::new(target),
+            }
+        }
     };
     let copied = store::copy(
         store,
         pointer,
         &*target,
         &CopyOptions {
-            platforms: platforms.to_vec(),
+            platforms: scope.platforms.clone(),
             tags: tags(from, to)?,
             observer: observer.clone(),
-            referrers: Referrers::Plans,
+            referrers: if scope.referrers { Referrers::All } else { Referrers::Plans },
             ..CopyOptions::default()
         },
     )

@@ -18,6 +18,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A place that holds an image alone.
+    #[error("`{0}` cannot hold what refers to an image")]
+    NoReferrers(String),
     /// Nothing lies at this path of the root.
     #[error("the root has no `{}`", .0.display())]
     Absent(PathBuf),

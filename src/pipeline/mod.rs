@@ -26,7 +26,7 @@ mod request;
 pub mod root;
 pub mod sysroot;
 
-pub use copy::{CopiedTo, copy};
+pub use copy::{CopiedTo, CopyScope, copy};
 pub use difference::{kind, of_images, of_plans};
 pub use environment::Environment;
 pub use error::Error;

@@ -10,7 +10,7 @@ use super::auth::Wants;
 use super::host::Host;
 use super::upload::{self, Upload};
 use super::{CredentialSource, Error, download, listing, manifest, referrers};
-use crate::blob::Blob;
+use crate::blob::{Blob, BytesSource};
 use crate::net::{self, HttpClient, RetryPolicy};
 use crate::observe::Event;
 use crate::oci::{Descriptor, Digest, RawManifest, Reference, Tag};
@@ -140,6 +140,23 @@ impl Repository {
         let mount_from = known.or_else(|| self.mount_from.clone().filter(|from| *from != self.name));
         let upload = Upload { host: &self.host, repository: &self.name, blob, mount_from };
         if upload.exists().await? { Ok(Put::Existed) } else { upload.run().await }
+    }
+
+    /// Takes a blob over from the repository of [`Repository::mounting_from`]; `None` when there is none, or the registry does
+    /// not do it.
+    ///
+    /// # Errors
+    /// The transport's trouble; a refused mount is none.
+    pub async fn mount_blob(&self, descriptor: &Descriptor) -> Result<Option<Put>, Error> {
+        let Some(from) = self.mount_from.as_ref().filter(|from| **from != self.name) else { return Ok(None) };
+        // Its bytes are not asked for: a mount names the digest alone.
+        let blob = Blob::new(descriptor.clone(), Arc::new(BytesSource::new(Vec::new())));
+        let upload = Upload { host: &self.host, repository: &self.name, blob: &blob, mount_from: None };
+        if !upload.mount_only(from).await? {
+            return Ok(None);
+        }
+        self.host.learn_home(&descriptor.digest, &self.name);
+        Ok(Some(Put::Mounted))
     }
 
     /// Fetches a blob into a file of the spool directory, verified while it is written and removed with its last owner.
@@ -274,6 +291,10 @@ impl Store for Repository {
 
     async fn put_blob(&self, blob: &Blob) -> Result<Put, store::Error> {
         self.push_blob(blob).await.map_err(|e| self.failed(e))
+    }
+
+    async fn take_over(&self, descriptor: &Descriptor) -> Result<Option<Put>, store::Error> {
+        self.mount_blob(descriptor).await.map_err(|e| self.failed(e))
     }
 
     async fn get_blob(&self, descriptor: &Descriptor) -> Result<Blob, store::Error> {

@@ -144,6 +144,19 @@ impl Upload<'_> {
         Ok(Opened::Session(self.session(&call.request.method, &response)?))
     }
 
+    /// Mounts or does nothing: a session that is offered instead is given back. True when the blob is there now.
+    pub(super) async fn mount_only(&self, from: &str) -> Result<bool, Error> {
+        match self.mount(from).await {
+            Ok(Some(Opened::Mounted)) => Ok(true),
+            Ok(Some(Opened::Session(session))) => {
+                self.cancel(&session).await;
+                Ok(false)
+            }
+            Ok(None) | Err(Error::Token { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `POST …?mount=…&from=…`: 201 is done, 202 is a session as without a mount, the rest is no.
     async fn mount(&self, from: &str) -> Result<Option<Opened>, Error> {
         let mut url = self.host.url(self.repository, "blobs/uploads/")?;

@@ -159,6 +159,9 @@ async fn copy_blob(
     if to.has_blob(&descriptor.digest).await? == Some(descriptor.size) {
         return Ok((descriptor, Some(Put::Existed)));
     }
+    if let Some(put) = to.take_over(&descriptor).await? {
+        return Ok((descriptor, Some(put)));
+    }
     let elsewhere = [".nondistributable.", ".foreign."].iter().any(|part| descriptor.media_type.contains(part));
     let blob = match from.get_blob(&descriptor).await {
         Err(Error::NotFound { .. }) if elsewhere => return Ok((descriptor, None)),

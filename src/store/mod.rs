@@ -78,6 +78,12 @@ pub trait Store: Send + Sync {
     /// Stores a blob.
     async fn put_blob(&self, blob: &Blob) -> Result<Put, Error>;
 
+    /// Takes a blob over from where the store can do so by itself, another repository of the same registry, so that its bytes
+    /// need not be fetched; `None` when it cannot.
+    async fn take_over(&self, _: &Descriptor) -> Result<Option<Put>, Error> {
+        Ok(None)
+    }
+
     /// Fetches a blob; [`Error::NotFound`] when it is not there.
     async fn get_blob(&self, descriptor: &Descriptor) -> Result<Blob, Error>;
 
