@@ -91,7 +91,7 @@ fn credentials_come_from_the_docker_config() {
     assert!(run.stderr().starts_with(&format!("error: {}/hello failed\n", served.address)), "{}", run.stderr());
     assert!(run.stderr().contains("was answered `401 Unauthorized`"), "{}", run.stderr());
     assert!(
-        run.stderr().ends_with("\n\nhint: no credentials were found for this registry: log in first, with `docker login` or `podman login`\n"),
+        run.stderr().ends_with("\n\nhint: no credentials were found for this registry: log in first with `coracle login`; `--explain-auth` shows where was looked\n"),
         "{}",
         run.stderr()
     );

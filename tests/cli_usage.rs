@@ -15,7 +15,7 @@ fn words_that_mean_nothing() {
         (
             &["frobnicate"],
             "error: there is no verb `frobnicate`\n\nhint: verbs are `build`, `plan`, `inspect`, `why`, `explain`, \
-             `diff`, `push`, `pull`, `copy`, `validate`, `serve`, `completions`\n",
+             `diff`, `push`, `pull`, `copy`, `login`, `logout`, `validate`, `serve`, `completions`\n",
         ),
         (&["build", "./x", "--lable", "a=b"], "error: there is no flag `--lable`\n\nhint: did you mean `--label`?\n"),
         (&["build", "./x", "--xyzzy"], "error: there is no flag `--xyzzy`\n\nhint: see `coracle build --help`\n"),

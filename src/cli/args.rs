@@ -60,7 +60,7 @@ pub struct Cache {
     pub no_cache: bool,
 }
 
-/// How registries are reached. Credentials come from the docker and podman auth files.
+/// How registries are reached. Credentials are looked for as docs/auth.md says.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registry")]
 pub struct Network {
@@ -73,6 +73,18 @@ pub struct Network {
     /// Trust the certificates of this PEM file too
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
+    /// Log in as this user, at this registry or at every one
+    #[arg(long, value_name = "[HOST=]USER")]
+    pub username: Option<String>,
+    /// Read the password of `--username` from this file, `-` from standard input
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Look for credentials in this file before any other
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+    /// Say on stderr where the credential of each registry was looked for and found; no secret is shown
+    #[arg(long)]
+    pub explain_auth: bool,
 }
 
 /// What goes into an image and what it says about itself.

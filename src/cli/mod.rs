@@ -8,12 +8,14 @@ mod blame;
 mod build;
 mod completions;
 mod copy;
+mod credentials;
 mod diff;
 mod explain;
 mod failure;
 mod hardening;
 mod inspect;
 mod lock;
+mod login;
 mod lookup;
 pub mod manual;
 mod output;
@@ -112,6 +114,13 @@ pub enum Command {
     /// Between registries, OCI layouts and archives, digests unchanged. Within one registry its blobs are taken over without being
     /// fetched. The order is blobs, manifests, what refers to them, tags last.
     Copy(copy::Args),
+    /// Keep user and password of a registry where docker and podman read them too
+    ///
+    /// The registry is asked first. The file is `--authfile`, `$REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json` or
+    /// `~/.docker/config.json`; a credential helper that it names for the registry is used.
+    Login(login::LoginArgs),
+    /// Forget user and password of a registry
+    Logout(login::LogoutArgs),
     /// Recompute every digest of an image and check what it says about itself
     ///
     /// Digests, sizes, diff IDs, media types, platforms, paths and whiteouts. Exit code 1 when something is found.

@@ -7,7 +7,9 @@ use super::failure::{Blame, Failure};
 use super::output::Output;
 use super::parse::{NoWork, parse};
 use super::settings::Variables;
-use super::{Cli, Command, build, completions, copy, diff, explain, inspect, plan, pull, push, serve, validate, why};
+use super::{
+    Cli, Command, build, completions, copy, diff, explain, inspect, login, plan, pull, push, serve, validate, why,
+};
 
 /// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -43,6 +45,8 @@ fn dispatch(cli: &Cli, variables: &Variables) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(args, variables, &quietly(args.common.quiet)),
         Command::Copy(args) => copy::run(args, variables, &quietly(args.common.quiet)),
         Command::Diff(args) => diff::run(args, variables, &quietly(args.common.quiet)),
+        Command::Login(args) => login::login(args, variables, &quietly(args.common.quiet)),
+        Command::Logout(args) => login::logout(args, variables, &quietly(args.quiet)),
         Command::Push(args) => push::run(args, variables, &quietly(args.common.quiet)),
         Command::Pull(args) => pull::run(args, variables, &quietly(args.common.quiet)),
         Command::Serve(args) => serve::run(args, variables, &quietly(args.quiet)),

@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::args::{Cache, Common, Network};
 use super::blame;
-use super::failure::{Blame, Failure};
+use super::failure::Failure;
 use crate::net;
 use crate::pipeline::Environment;
-use crate::registry::{CredentialChain, CredentialHelper, CredentialSource, DockerConfig, ProcessHelper};
-
-/// How long a credential helper may take; those of clouds ask a server.
-const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What standard error can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,12 +43,17 @@ impl Variables {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(OsStr::to_str)
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
+    }
+
+    /// All variables, sorted.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
     }
 
     /// What standard error can show: colours on a terminal without `NO_COLOR`, bars there unless in `CI`.
@@ -114,7 +113,7 @@ impl Variables {
         };
         if let Some(network) = network {
             environment.network = self.network(network)?;
-            environment.credentials = Arc::new(self.credentials()?);
+            environment.credentials = super::credentials::source(self, network)?;
         }
         Ok(environment)
     }
@@ -141,67 +140,15 @@ impl Variables {
         })
     }
 
-    fn credentials(&self) -> Result<CredentialChain, Failure> {
-        let helper: Arc<dyn CredentialHelper> = Arc::new(ProcessHelper {
-            directories: self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default(),
-            variables: self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            timeout: HELPER_TIMEOUT,
-        });
-        let mut sources: Vec<Arc<dyn CredentialSource>> = Vec::new();
-        for path in self.auth_files() {
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    continue;
-                }
-                // Under an arbitrary user id `$HOME` is somebody else's: whether there is a file cannot even be told.
-                Err(error)
-                    if error.kind() == io::ErrorKind::PermissionDenied
-                        && std::fs::symlink_metadata(&path).is_err()
-                        && !self.names_auth_file(&path) =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(unreadable(&path, &error)),
-            };
-            let config = DockerConfig::parse(&path.display().to_string(), &bytes)
-                .map_err(|error| Failure::of(Blame::Input, &error))?;
-            sources.push(Arc::new(config.with_helpers(Arc::clone(&helper))));
-        }
-        Ok(CredentialChain::new(sources))
-    }
-
     /// The socket that `DOCKER_HOST` names, or the usual one. With a daemon at another kind of address the path is one
     /// where nothing is, which only who loads into the daemon comes to know.
     fn docker_socket(&self) -> PathBuf {
         let host = self.text("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock");
         PathBuf::from(host.strip_prefix("unix://").unwrap_or(host))
     }
-
-    /// Whether the user names this file, other than through `$HOME`.
-    fn names_auth_file(&self, path: &Path) -> bool {
-        let named = self.path("REGISTRY_AUTH_FILE").is_some_and(|file| file == path);
-        named || self.path("DOCKER_CONFIG").is_some_and(|directory| directory.join("config.json") == path)
-    }
-
-    /// Files with registry credentials, the first that knows a registry wins.
-    pub fn auth_files(&self) -> Vec<PathBuf> {
-        let home = self.path("HOME");
-        let docker = self.path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
-        let config = self.path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
-        [
-            self.path("REGISTRY_AUTH_FILE"),
-            docker.map(|dir| dir.join("config.json")),
-            self.path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
-            config.map(|dir| dir.join("containers/auth.json")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+pub fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::input(format!("cannot read `{}`", path.display()))
         .caused_by(error.to_string())
         .hint("check the path, and that the current user may read it")

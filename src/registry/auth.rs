@@ -26,6 +26,11 @@ impl Wants {
         Self { repository: repository.to_owned(), scopes: BTreeSet::from([format!("repository:{repository}:pull")]) }
     }
 
+    /// No repository at all.
+    pub(super) const fn nothing() -> Self {
+        Self { repository: String::new(), scopes: BTreeSet::new() }
+    }
+
     pub(super) fn push(repository: &str) -> Self {
         let scopes = BTreeSet::from([format!("repository:{repository}:pull,push")]);
         Self { repository: repository.to_owned(), scopes }

@@ -43,6 +43,57 @@ pub trait CredentialSource: Send + Sync {
     /// The credential for a repository of a host, both as in a reference; `None` when this source has none, so that
     /// the next one is asked.
     async fn find(&self, host: &str, repository: &str) -> Result<Option<Found>, CredentialError>;
+
+    /// What it is, for people, for example the path of a file.
+    fn name(&self) -> String;
+
+    /// Why it is not there, for one that only stands for what was looked for.
+    fn absent(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What became of one source when a credential was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// It answered; where in it the credential stands. Later sources are not asked.
+    Answered(String),
+    /// It has none for this registry.
+    Nothing,
+    /// It is not there: why.
+    Absent(String),
+    /// It failed, which ends the search: its error.
+    Failed(String),
+}
+
+/// A source that is not there; it stands in the chain so that the search can be told.
+#[derive(Debug, Clone)]
+pub struct AbsentSource {
+    name: String,
+    reason: String,
+}
+
+impl AbsentSource {
+    /// A source of this name, and why it is not there.
+    #[must_use]
+    pub fn new(name: &str, reason: &str) -> Self {
+        Self { name: name.to_owned(), reason: reason.to_owned() }
+    }
+}
+
+#[async_trait]
+impl CredentialSource for AbsentSource {
+    async fn find(&self, _: &str, _: &str) -> Result<Option<Found>, CredentialError> {
+        Ok(None)
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn absent(&self) -> Option<&str> {
+        Some(&self.reason)
+    }
 }
 
 /// Sources that are asked in order; the first that has a credential counts. An empty chain is anonymous.
@@ -54,6 +105,25 @@ impl CredentialChain {
     #[must_use]
     pub fn new(sources: Vec<Arc<dyn CredentialSource>>) -> Self {
         Self(sources)
+    }
+
+    /// Each source in order and what it said, up to the one that answers. No secret is in it.
+    pub async fn explain(&self, host: &str, repository: &str) -> Vec<(String, Asked)> {
+        let mut out = Vec::new();
+        for source in &self.0 {
+            let asked = match (source.absent(), source.find(host, repository).await) {
+                (Some(reason), _) => Asked::Absent(reason.to_owned()),
+                (None, Ok(Some(found))) => Asked::Answered(found.origin),
+                (None, Ok(None)) => Asked::Nothing,
+                (None, Err(error)) => Asked::Failed(error.to_string()),
+            };
+            let last = matches!(asked, Asked::Answered(_) | Asked::Failed(_));
+            out.push((source.name(), asked));
+            if last {
+                break;
+            }
+        }
+        out
     }
 
     /// No credentials at all.
@@ -72,6 +142,10 @@ impl CredentialSource for CredentialChain {
             }
         }
         Ok(None)
+    }
+
+    fn name(&self) -> String {
+        self.0.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -95,5 +169,9 @@ impl CredentialSource for Fixed {
     async fn find(&self, host: &str, _: &str) -> Result<Option<Found>, CredentialError> {
         let matches = self.host.as_deref().is_none_or(|own| own == host);
         Ok(matches.then(|| self.found.clone()))
+    }
+
+    fn name(&self) -> String {
+        self.found.origin.clone()
     }
 }

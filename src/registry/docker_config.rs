@@ -13,8 +13,8 @@ use crate::limits;
 use crate::oci::Secret;
 
 /// Docker Hub's host in references, and the key under which `docker login` keeps it.
-const HUB: &str = "docker.io";
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const HUB: &str = "docker.io";
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// The user name by which helpers mark a secret as an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -83,6 +83,15 @@ impl DockerConfig {
             store: document.store.filter(|s| !s.is_empty()),
             runner: None,
         })
+    }
+
+    /// The older form, `.dockercfg`: the entries alone.
+    ///
+    /// # Errors
+    /// As [`DockerConfig::parse`].
+    pub fn parse_entries(origin: &str, bytes: &[u8]) -> Result<Self, CredentialError> {
+        let wrapped = [br#"{"auths":"#, bytes, b"}"].concat();
+        Self::parse(origin, &wrapped)
     }
 
     /// Allows to run the helpers that the file names.
@@ -154,7 +163,7 @@ pub(super) fn from_helper(username: String, secret: Secret) -> Credential {
     }
 }
 
-fn normal_host(host: &str) -> &str {
+pub(super) fn normal_host(host: &str) -> &str {
     match host {
         "index.docker.io" | "registry-1.docker.io" => HUB,
         other => other,
@@ -162,7 +171,7 @@ fn normal_host(host: &str) -> &str {
 }
 
 /// A key without scheme and API version, Docker Hub under one name.
-fn normal_key(key: &str) -> String {
+pub(super) fn normal_key(key: &str) -> String {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let bare = bare.trim_end_matches('/');
     let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare);
@@ -197,6 +206,10 @@ impl CredentialSource for DockerConfig {
             (None, Some(error)) => Err(error),
             (None, None) => Ok(None),
         }
+    }
+
+    fn name(&self) -> String {
+        format!("`{}`", self.origin)
     }
 }
 

@@ -208,7 +208,7 @@ impl StatusError {
         let credential = self.credential.as_deref();
         Some(match (self.status.as_u16(), credential) {
             (401, None) => {
-                "no credentials were found for this registry: log in first, with `docker login` or `podman login`"
+                "no credentials were found for this registry: log in first with `coracle login`; `--explain-auth` shows where was looked"
                     .to_owned()
             }
             (401, Some(from)) => format!("the registry does not accept {from}: log in again"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::docker_config::from_helper;
@@ -53,6 +54,48 @@ impl ProcessHelper {
         let file = format!("docker-credential-{name}");
         let found = self.directories.iter().map(|d| d.join(&file)).find(|p| p.is_file());
         found.ok_or_else(|| CredentialError::HelperAbsent(name.to_owned()))
+    }
+
+    /// Has the helper `name` keep a credential. It runs until it is done.
+    ///
+    /// # Errors
+    /// That there is none, that it cannot be run, or what it says.
+    pub fn store(&self, name: &str, server: &str, username: &str, secret: &Secret) -> Result<(), CredentialError> {
+        let document = json!({ "ServerURL": server, "Username": username, "Secret": secret.expose() });
+        self.tell(name, "store", document.to_string().as_bytes())
+    }
+
+    /// Has the helper `name` forget a credential; one that it does not have is none to it.
+    ///
+    /// # Errors
+    /// As [`ProcessHelper::store`].
+    pub fn erase(&self, name: &str, server: &str) -> Result<(), CredentialError> {
+        self.tell(name, "erase", server.as_bytes())
+    }
+
+    fn tell(&self, name: &str, verb: &str, input: &[u8]) -> Result<(), CredentialError> {
+        let program = self.program(name)?;
+        let fail = |source| CredentialError::HelperRun { program: program.clone(), source };
+        let mut child = std::process::Command::new(&program)
+            .arg(verb)
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fail)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // As above.
+            let _ = std::io::Write::write_all(&mut pipe, input);
+        }
+        let output = child.wait_with_output().map_err(fail)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+        let message = printable(&String::from_utf8_lossy(&text));
+        Err(CredentialError::HelperFailed { program, message })
     }
 
     async fn run(&self, program: &PathBuf, server: &str) -> std::io::Result<(bool, Vec<u8>, Vec<u8>)> {

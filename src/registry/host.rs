@@ -91,6 +91,14 @@ impl Host {
         self.base.join(&format!("{repository}/{rest}")).map_err(|_| Error::Host(self.name.clone()))
     }
 
+    /// Asks whether the credential is taken.
+    pub(super) async fn check(&self) -> Result<(), Error> {
+        let call = Call::new(Method::GET, self.base.clone(), Wants::nothing());
+        let mut response = self.expect(&call, &[StatusCode::OK]).await?;
+        drain(&mut response).await;
+        Ok(())
+    }
+
     pub(super) fn is_own(&self, url: &Url) -> bool {
         Origin::of(url) == Origin::of(&self.base)
     }

@@ -5,6 +5,7 @@
 //! opens its content anew; what a registry sends is bounded.
 
 mod auth;
+mod auth_file;
 mod challenge;
 mod credentials;
 mod docker_config;
@@ -20,8 +21,9 @@ mod repository;
 mod token;
 mod upload;
 
+pub use auth_file::{AuthFile, server};
 pub use challenge::{Challenge, parse_challenges};
-pub use credentials::{Credential, CredentialChain, CredentialSource, Fixed, Found};
+pub use credentials::{AbsentSource, Asked, Credential, CredentialChain, CredentialSource, Fixed, Found};
 pub use docker_config::DockerConfig;
 pub use error::{Complaint, CredentialError, Error, StatusError};
 pub use helper::{CredentialHelper, ProcessHelper};

@@ -55,6 +55,14 @@ impl Registry {
         Self { inner: Arc::new(Inner { client, credentials, policy, spool, hosts: Mutex::default() }) }
     }
 
+    /// Whether the registry of a reference takes our credential: `GET /v2/` (distribution-spec, "Determining Support").
+    ///
+    /// # Errors
+    /// Its refusal, or what keeps it from answering.
+    pub async fn check(&self, reference: &Reference) -> Result<(), Error> {
+        self.repository(reference)?.host.check().await
+    }
+
     /// The repository of a reference; tag and digest do not matter.
     ///
     /// # Errors

@@ -100,7 +100,11 @@ impl Registry {
         };
         let response = match outcome {
             Outcome::CarryOut => self.carry_out(request).await,
-            Outcome::Answer(response) => response,
+            Outcome::Answer(response) => {
+                // Read first: a connection that is closed on unread input loses its answer.
+                drain(&mut request.into_body(), self.limits.idle_timeout).await;
+                response
+            }
             Outcome::Close => return Err(io::Error::other("a fault of the script")),
         };
         let changed = match fault {

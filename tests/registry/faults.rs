@@ -133,7 +133,7 @@ async fn refusals_of_a_push_word_for_word() {
     let post = "`POST http://HOST/v2/a/blobs/uploads/` was answered";
     let upload = "http://HOST/v2/a/blobs/uploads/1?state=REDACTED&digest=DIGEST";
     for (method, answer, want) in [
-        ("POST", unauthorized, format!("{post} `401 Unauthorized`: UNAUTHORIZED: authentication required\nhint: no credentials were found for this registry: log in first, with `docker login` or `podman login`")),
+        ("POST", unauthorized, format!("{post} `401 Unauthorized`: UNAUTHORIZED: authentication required\nhint: no credentials were found for this registry: log in first with `coracle login`; `--explain-auth` shows where was looked")),
         ("POST", error(403, "DENIED", "requested access to the resource is denied"), format!("{post} `403 Forbidden`: DENIED: requested access to the resource is denied\nhint: no credentials were found for this registry: log in, or check the repository's name")),
         ("POST", page, format!("{post} `403 Forbidden`\nhint: no credentials were found for this registry: log in, or check the repository's name")),
         ("POST", error(404, "NAME_UNKNOWN", "repository name not known to registry"), format!("{post} `404 Not Found`: NAME_UNKNOWN: repository name not known to registry\nhint: the repository may have to be created first, as Amazon ECR wants it")),

@@ -122,7 +122,7 @@ async fn passwords() {
             format!(
                 "{host}/team/app failed\n\
                  caused by: `GET http://{host}/v2/team/app/manifests/v1` was answered `401 Unauthorized`: {said}\n\
-                 hint: no credentials were found for this registry: log in first, with `docker login` or `podman login`"
+                 hint: no credentials were found for this registry: log in first with `coracle login`; `--explain-auth` shows where was looked"
             )
         );
     }
