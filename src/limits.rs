@@ -261,6 +261,9 @@ pub const MAX_ELSEWHERE_DEPTH: usize = 4;
 /// Requests that the embedded registry remembers for those who test clients with it: a large push has some thousands.
 pub const MAX_SEEN_REQUESTS: usize = 100_000;
 
+/// Header lines of a message that a trace shows: more is no help to anybody.
+pub const MAX_TRACED_HEADERS: usize = 100;
+
 /// Most added programs and libraries of which the needs are checked: each is opened once more.
 pub const MAX_ADDED_CODE_FILES: usize = 10_000;
 

@@ -33,6 +33,11 @@ pub enum Event<'a> {
         /// The text, already free of secrets.
         text: &'a str,
     },
+    /// An exchange with a peer, for who looks for what goes wrong.
+    Trace {
+        /// Lines, already free of secrets.
+        text: &'a str,
+    },
 }
 
 /// Receives events, and says whether to stop. Called from several threads.

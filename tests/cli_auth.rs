@@ -111,6 +111,25 @@ fn what_ci_systems_hand_out_is_for_their_own_registries() {
     assert!(accepted && last(&lines) == "`CI_REGISTRY_USER`: this one", "{lines:#?}");
 }
 
+#[test]
+fn exchanges_are_printed_without_secrets() {
+    let bench = Workbench::new();
+    let served = guarded(&bench);
+    bench.file(".docker/config.json", config(&served.address, "alice", "wonderland"));
+    let image = format!("{}/none:v1", served.address);
+    let run = bench.run(["inspect", &image, "--trace-http", "--quiet"]);
+    let trace = run.stderr();
+    let get = format!("GET http://{}/v2/none/manifests/v1\n", served.address);
+    assert!(trace.starts_with(&format!("[1] {get}")) && trace.contains(&format!("\n[2] {get}")), "{trace}");
+    assert!(trace.contains("\n  > authorization: Basic [redacted]\n  < 404 Not Found after "), "{trace}");
+    for secret in SECRETS.iter().chain([&STANDARD.encode("alice:wonderland").as_str()]) {
+        assert!(!trace.contains(secret), "{secret} shows: {trace}");
+    }
+    assert!(!bench.run(["inspect", &image, "--quiet"]).stderr().contains("GET http://"));
+    let run = bench.run(["inspect", &image, "--idle-timeout", "0"]);
+    assert!(run.code() == Some(1) && run.stderr().contains("--idle-timeout"), "{}", run.stderr());
+}
+
 /// Runs with a text on standard input.
 fn piped(bench: &Workbench, words: &[&str], input: &str) -> (Option<i32>, String) {
     let mut command = bench.command(words);

@@ -85,6 +85,12 @@ pub struct Network {
     /// Say on stderr where the credential of each registry was looked for and found; no secret is shown
     #[arg(long)]
     pub explain_auth: bool,
+    /// Print every exchange with a registry to stderr, headers without secrets, no bodies
+    #[arg(long)]
+    pub trace_http: bool,
+    /// Give a registry up that moves no byte for this long, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub idle_timeout: Option<u16>,
 }
 
 /// What goes into an image and what it says about itself.

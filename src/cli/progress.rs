@@ -158,6 +158,8 @@ impl Observer for Progress {
                 self.0.bars.suspend(|| Self::line(&format!("note: {text}")));
             }
             Event::Message { .. } => {}
+            // Asked for by a flag, so that being quiet does not count.
+            Event::Trace { text } => self.0.bars.suspend(|| Self::line(text)),
         }
     }
 

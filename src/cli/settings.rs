@@ -113,6 +113,10 @@ impl Variables {
         };
         if let Some(network) = network {
             environment.network = self.network(network)?;
+            environment.http.trace = network.trace_http;
+            if let Some(seconds) = network.idle_timeout {
+                environment.http.timeouts.idle = std::time::Duration::from_secs(u64::from(seconds));
+            }
             environment.credentials = super::credentials::source(self, network)?;
         }
         Ok(environment)

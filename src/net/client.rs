@@ -1,6 +1,7 @@
 //! The client: one request in, one answer out, redirects followed here.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use url::Url;
 use super::address::{Reach, reach_of_links};
 use super::error::classify;
 use super::resolver::Resolver;
-use super::{Environment, Error, Origin, Payload, Response, body, resolve_link, tls};
+use super::{Environment, Error, Origin, Payload, Response, body, resolve_link, tls, trace};
 use crate::limits;
 use crate::observe::{Event, SharedObserver};
 use crate::oci::{RedactedUrl, Secret};
@@ -47,11 +48,17 @@ pub struct Options {
     pub user_agent: String,
     /// Timeouts.
     pub timeouts: Timeouts,
+    /// Whether the observer is told of every exchange ([`Event::Trace`]).
+    pub trace: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { user_agent: concat!("coracle/", env!("CARGO_PKG_VERSION")).to_owned(), timeouts: Timeouts::default() }
+        Self {
+            user_agent: concat!("coracle/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeouts: Timeouts::default(),
+            trace: false,
+        }
     }
 }
 
@@ -101,6 +108,8 @@ struct Inner {
     pools: [OnceLock<reqwest::Client>; 3],
     observer: SharedObserver,
     warned: Mutex<HashSet<String>>,
+    /// Exchanges so far.
+    exchanges: AtomicU64,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -116,7 +125,15 @@ impl HttpClient {
     /// [`Error::Authority`], [`Error::TlsSetup`] or [`Error::Setup`].
     pub fn new(environment: Environment, options: Options, observer: SharedObserver) -> Result<Self, Error> {
         let tls = tls::config(&environment)?;
-        let inner = Inner { environment, options, tls, pools: Default::default(), observer, warned: Mutex::default() };
+        let inner = Inner {
+            environment,
+            options,
+            tls,
+            pools: Default::default(),
+            observer,
+            warned: Mutex::default(),
+            exchanges: AtomicU64::new(0),
+        };
         let client = Self { inner: Arc::new(inner) };
         client.pool(Reach::Anywhere)?;
         Ok(client)
@@ -187,7 +204,32 @@ impl HttpClient {
         Err(Error::TooManyRedirects { url, limit: limits::MAX_REDIRECTS })
     }
 
+    /// One exchange, told where that is wanted.
     async fn once(
+        &self,
+        request: &Request,
+        url: &Url,
+        authorization: Option<&Secret>,
+        reach: Reach,
+        started: Instant,
+    ) -> Result<Response, Error> {
+        let began = Instant::now();
+        let outcome = self.exchange(request, url, authorization, reach, started).await;
+        let number = self.inner.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.inner.options.trace {
+            let ended = trace::Ended {
+                number,
+                proxy: self.inner.environment.proxies.for_url(url),
+                took: began.elapsed(),
+                outcome: outcome.as_ref().map(|response| &response.inner).map_err(chain),
+            };
+            let text = trace::block(request, url, authorization, &ended);
+            self.inner.observer.event(Event::Trace { text: &text });
+        }
+        outcome
+    }
+
+    async fn exchange(
         &self,
         request: &Request,
         url: &Url,
@@ -253,6 +295,17 @@ impl HttpClient {
             }
         }
     }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    crate::oci::without_user_info(&text)
 }
 
 /// `host:port` of a URL, for people.

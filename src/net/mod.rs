@@ -15,6 +15,7 @@ mod resolver;
 mod response;
 mod retry;
 mod tls;
+mod trace;
 
 pub use address::Reach;
 pub use body::Payload;

@@ -19,6 +19,8 @@ pub struct Environment {
     pub threads: usize,
     /// Proxies, certificates and plain hosts.
     pub network: net::Environment,
+    /// How requests are made: timeouts, tracing.
+    pub http: net::Options,
     /// Who we are for registries.
     pub credentials: Arc<dyn CredentialSource>,
     /// The docker daemon's socket.
@@ -34,6 +36,7 @@ impl Environment {
             cache_dir: None,
             threads: 0,
             network: net::Environment::default(),
+            http: net::Options::default(),
             credentials: Arc::new(CredentialChain::anonymous()),
             docker_socket: PathBuf::from("/var/run/docker.sock"),
         }
@@ -44,7 +47,7 @@ impl Environment {
     /// # Errors
     /// [`Error::Network`] when certificates or proxies cannot be used.
     pub fn registry(&self, observer: &SharedObserver) -> Result<Registry, Error> {
-        let client = HttpClient::new(self.network.clone(), net::Options::default(), observer.clone())?;
+        let client = HttpClient::new(self.network.clone(), self.http.clone(), observer.clone())?;
         Ok(Registry::new(client, Arc::clone(&self.credentials), &self.temp_dir))
     }
 }

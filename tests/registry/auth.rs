@@ -36,6 +36,46 @@ fn pair(key: &str, value: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
+/// Passwords, refresh tokens and access tokens of a push and a pull are in no trace; that they are where the trace looks, the
+/// registry and the token service say.
+#[tokio::test]
+async fn a_trace_shows_every_exchange_and_no_secret() {
+    for credential in [password(), identity()] {
+        let tokens = Arc::new(Tokens::default());
+        tokens.uses.store(3, Ordering::SeqCst);
+        let service = token_service(&tokens, |_| None);
+        let registry = guarded(&tokens, &service.host());
+        let spool = tempfile::tempdir().unwrap();
+        let chain = CredentialChain::new(vec![Arc::new(Fixed::new(None, credential, "`test.json`"))]);
+        let options = Options { trace: true, ..Options::default() };
+        let (client, watch) = Watch::client_in(Environment::default(), options, chain, spool.path());
+        let repository = client.repository(&reference(&registry.host(), "a")).unwrap();
+        let sample = sample(3, 1000);
+        push(&repository, &sample, "v1").await;
+        pull_and_compare(&repository, &sample, "v1").await;
+        let trace = watch.messages();
+        let seen: Vec<Seen> = registry.seen().into_iter().chain(service.seen()).collect();
+        assert_eq!(trace.len(), seen.len(), "one block for each exchange");
+        let trace = trace.join("\n");
+        let sent: Vec<String> =
+            seen.iter().filter_map(|seen| seen.header("authorization")).map(str::to_owned).collect();
+        assert!(sent.iter().any(|value| value.starts_with("Bearer token-")), "{sent:?}");
+        let bodies: String = seen.iter().map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect();
+        assert!(sent.contains(&BASIC.to_owned()) || bodies.contains("refresh-me"), "no secret was sent at all");
+        for secret in ["correct-horse", "YWRhOmNvcnJlY3QtaG9yc2U", "refresh-me", "token-"] {
+            assert!(!trace.contains(secret), "{secret} shows in:\n{trace}");
+        }
+        for part in [
+            "authorization: Bearer [redacted]",
+            "HEAD http://",
+            "< 201 Created after",
+            "www-authenticate: Bearer realm",
+        ] {
+            assert!(trace.contains(part), "{part} is not in:\n{trace}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn anonymous_tokens_one_per_scope() {
     let tokens = Arc::new(Tokens::default());

@@ -31,7 +31,7 @@ impl Observer for Watch {
             Event::Advance { bytes, .. } => {
                 self.advanced.fetch_add(bytes, Ordering::Relaxed);
             }
-            Event::Message { text } => self.messages.lock().unwrap().push(text.to_owned()),
+            Event::Message { text } | Event::Trace { text } => self.messages.lock().unwrap().push(text.to_owned()),
             _ => {}
         }
     }
