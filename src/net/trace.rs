@@ -70,7 +70,7 @@ pub(super) fn block(request: &Request, url: &Url, authorization: Option<&Secret>
         let scheme = if ["Basic", "Bearer"].contains(&scheme) { scheme } else { "?" };
         let _ = writeln!(out, "  > authorization: {scheme} [redacted]");
     }
-    if request.body.len() > 0 {
+    if !request.body.is_empty() {
         let _ = writeln!(out, "  > {} bytes", request.body.len());
     }
     let milliseconds = ended.took.as_millis();
