@@ -420,3 +420,15 @@ pub const MAX_SHEBANG_BYTES: u64 = 256;
 
 /// Bytes of a value of `security.capability`: the largest that Linux knows has 24 (`struct vfs_ns_cap_data`).
 pub const MAX_CAPABILITY_BYTES: usize = 64;
+
+/// A PEM file of certificates or a key: bundles of whole systems have about 250 KiB.
+pub const MAX_CERTIFICATE_FILE_BYTES: u64 = 16 << 20;
+
+/// A file that says how registries are reached (`registries.conf`, `hosts.toml`): real ones have a few KiB.
+pub const MAX_HOSTS_FILE_BYTES: u64 = 1 << 20;
+
+/// Mirrors that are tried for one image: each may cost a timeout.
+pub const MAX_MIRRORS: usize = 16;
+
+/// Hosts with a directory of their own below one `certs.d`.
+pub const MAX_HOST_DIRECTORIES: usize = 4096;

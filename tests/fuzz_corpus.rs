@@ -17,6 +17,8 @@ mod elf;
 mod elf_loader;
 #[path = "../fuzz/fuzz_targets/elf_symbols.rs"]
 mod elf_symbols;
+#[path = "../fuzz/fuzz_targets/hosts.rs"]
+mod hosts;
 #[path = "../fuzz/fuzz_targets/image_root.rs"]
 mod image_root;
 #[path = "../fuzz/fuzz_targets/ldcache.rs"]
@@ -46,6 +48,7 @@ const TARGETS: &[Target] = &[
     ("elf", elf::run),
     ("elf_loader", elf_loader::run),
     ("elf_symbols", elf_symbols::run),
+    ("hosts", hosts::run),
     ("image_root", image_root::run),
     ("ldcache", ldcache::run),
     ("ldconf", ldconf::run),

@@ -4,6 +4,8 @@
 mod auth;
 #[path = "support/auth_server.rs"]
 mod auth_server;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "registry/cuts.rs"]
 mod cuts;
 #[path = "registry/faults.rs"]

@@ -1,5 +1,7 @@
 //! Other tools read what the stores write, and the stores read what other tools write.
 
+#[path = "support/containerd.rs"]
+mod containerd;
 #[path = "support/images.rs"]
 mod images;
 #[path = "support/peers.rs"]
@@ -9,6 +11,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command};
 
+use containerd::Containerd;
 use coracle::diag::Severity;
 use coracle::image::{Artifact, Image, Index, PLAN_TYPE};
 use coracle::observe::silent;
@@ -206,47 +209,18 @@ async fn a_daemon_loads_an_image_once() {
     assert!(names.contains(NAME) && names.contains("localhost/again:v2"), "{names}");
 }
 
-/// Daemons need root; elsewhere their tests say so and pass.
-fn root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "skipped: the daemon needs root").unwrap();
-    }
-    root
-}
-
 #[tokio::test]
 async fn containerd_imports_an_archive() {
-    let (Some(containerd), Some(ctr)) = (peers::find("containerd"), peers::find("ctr")) else { return };
-    if !root() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let config = format!(
-        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
-        at("root"),
-        at("state"),
-        at("c.sock")
-    );
-    std::fs::write(at("config.toml"), config).unwrap();
-    let log = std::fs::File::create(at("log")).unwrap();
-    let daemon = Command::new(containerd).args(["--config", &at("config.toml")]).stderr(log).spawn().unwrap();
-    let _daemon = Service(daemon);
-    let ctr = || {
-        let mut command = Command::new(&ctr);
-        command.args(["--address", &at("c.sock")]);
-        command
-    };
-    let ready = || ctr().args(["--timeout", "1s", "version"]).output().unwrap().status.success();
-    assert!((0..200).any(|_| ready()), "{}", std::fs::read_to_string(at("log")).unwrap());
+    let Some(containerd) = Containerd::start(dir.path()) else { return };
     let tar = dir.path().join("image.tar");
     let index = Index::assemble(pair(), Annotations::new()).unwrap();
     archive(&index, &tar).await;
-    run(ctr().args(["images", "import", "--all-platforms", "--digests", "--snapshotter", "native"]).arg(&tar));
-    let images = run(ctr().args(["images", "ls"]));
+    run(containerd
+        .ctr()
+        .args(["images", "import", "--all-platforms", "--digests", "--snapshotter", "native"])
+        .arg(&tar));
+    let images = run(containerd.ctr().args(["images", "ls"]));
     let line = images.lines().find(|line| line.starts_with(NAME)).unwrap_or_else(|| panic!("{images}"));
     assert!(line.contains(&index.manifest().digest().to_string()), "{line}");
     assert!(line.contains("linux/amd64,linux/arm64"), "{line}");
@@ -255,7 +229,7 @@ async fn containerd_imports_an_archive() {
 #[tokio::test]
 async fn docker_loads_an_archive_and_through_its_socket() {
     let (Some(dockerd), Some(_)) = (peers::find("dockerd"), peers::find("containerd")) else { return };
-    if !root() {
+    if !peers::root() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -60,7 +60,8 @@ pub struct Cache {
     pub no_cache: bool,
 }
 
-/// How registries are reached. Credentials are looked for as docs/auth.md says.
+/// How registries are reached. Credentials are looked for as docs/auth.md says, mirrors and certificates as
+/// docs/hosts.md says.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registry")]
 pub struct Network {
@@ -82,6 +83,15 @@ pub struct Network {
     /// Look for credentials in this file before any other
     #[arg(long, value_name = "FILE")]
     pub authfile: Option<PathBuf>,
+    /// Read mirrors and rewrites from this `registries.conf` [default: that of the user or the machine]
+    #[arg(long, value_name = "FILE")]
+    pub registries_conf: Option<PathBuf>,
+    /// Look for `HOST/hosts.toml`, `HOST/*.crt` and `HOST/*.cert` in this directory before all others; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub hosts_dir: Vec<PathBuf>,
+    /// Read no file about registries that no flag names
+    #[arg(long)]
+    pub no_host_files: bool,
     /// Say on stderr where the credential of each registry was looked for and found; no secret is shown
     #[arg(long)]
     pub explain_auth: bool,

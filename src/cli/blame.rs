@@ -183,14 +183,23 @@ pub fn of_store(error: &store::Error) -> Failure {
 
 /// The failure of an error of the registry client.
 pub fn of_registry(error: &registry::Error) -> Failure {
-    let blame = if matches!(error, registry::Error::Host(_)) { Blame::Input } else { Blame::Environment };
-    finish(Failure::of(blame, error), error, None)
+    use registry::Error;
+    let (blame, hint) = match error {
+        Error::Host(_) => (Blame::Input, None),
+        Error::Blocked { .. } => {
+            (Blame::Input, Some("ask who wrote it, or name another file with `--registries-conf`"))
+        }
+        Error::HostsFile(_) => (Blame::Input, Some("correct it, or do without such files: `--no-host-files`")),
+        _ => (Blame::Environment, None),
+    };
+    finish(Failure::of(blame, error), error, hint.map(str::to_owned))
 }
 
 /// The failure of an error of the transport.
 pub fn of_network(error: &net::Error) -> Failure {
     let blame = match error {
-        net::Error::ProxyUrl { .. } | net::Error::Authority { .. } => Blame::Input,
+        net::Error::ProxyUrl { .. } | net::Error::Authority { .. } | net::Error::Identity { .. } => Blame::Input,
+        net::Error::TlsFile { source, .. } => blame_of_reading(source),
         _ => Blame::Environment,
     };
     finish(Failure::of(blame, error), error, None)

@@ -13,6 +13,7 @@ mod diff;
 mod explain;
 mod failure;
 mod hardening;
+mod hosts;
 mod inspect;
 mod lock;
 mod login;

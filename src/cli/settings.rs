@@ -117,6 +117,7 @@ impl Variables {
             if let Some(seconds) = network.idle_timeout {
                 environment.http.timeouts.idle = std::time::Duration::from_secs(u64::from(seconds));
             }
+            environment.hosts = super::hosts::load(self, network)?;
             environment.credentials = super::credentials::source(self, network)?;
         }
         Ok(environment)
@@ -141,6 +142,7 @@ impl Variables {
             insecure_hosts: flags.insecure.clone(),
             plain_http_hosts: flags.plain_http.clone(),
             https_hosts: Vec::new(),
+            tls: Vec::new(),
         })
     }
 

@@ -103,14 +103,17 @@ pub struct HttpClient {
 struct Inner {
     environment: Environment,
     options: Options,
-    tls: rustls::ClientConfig,
-    /// One connection pool per reach, so that a narrow request never rides on a wider one's connection.
-    pools: [OnceLock<reqwest::Client>; 3],
+    /// Connections to hosts without TLS of their own, then to each of those in [`Environment::tls`].
+    pools: Vec<Pools>,
     observer: SharedObserver,
     warned: Mutex<HashSet<String>>,
     /// Exchanges so far.
     exchanges: AtomicU64,
 }
+
+/// One connection pool per reach, so that a narrow request never rides on a wider one's connection.
+#[derive(Default)]
+struct Pools([OnceLock<reqwest::Client>; 3]);
 
 impl std::fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,18 +127,11 @@ impl HttpClient {
     /// # Errors
     /// [`Error::Authority`], [`Error::TlsSetup`] or [`Error::Setup`].
     pub fn new(environment: Environment, options: Options, observer: SharedObserver) -> Result<Self, Error> {
-        let tls = tls::config(&environment)?;
-        let inner = Inner {
-            environment,
-            options,
-            tls,
-            pools: Default::default(),
-            observer,
-            warned: Mutex::default(),
-            exchanges: AtomicU64::new(0),
-        };
+        let pools = std::iter::repeat_with(Pools::default).take(environment.tls.len() + 1).collect();
+        let inner =
+            Inner { environment, options, pools, observer, warned: Mutex::default(), exchanges: AtomicU64::new(0) };
         let client = Self { inner: Arc::new(inner) };
-        client.pool(Reach::Anywhere)?;
+        client.pool(0, Reach::Anywhere)?;
         Ok(client)
     }
 
@@ -151,18 +147,25 @@ impl HttpClient {
         &self.inner.observer
     }
 
-    fn pool(&self, reach: Reach) -> Result<&reqwest::Client, Error> {
-        let slot = &self.inner.pools[reach as usize];
+    /// Which pools serve a URL: a certificate of ours is shown to its host alone.
+    fn pools_for(&self, url: &Url) -> usize {
+        self.inner.environment.tls.iter().position(|host| host.covers(url)).map_or(0, |at| at + 1)
+    }
+
+    fn pool(&self, of: usize, reach: Reach) -> Result<&reqwest::Client, Error> {
+        let slot = &self.inner.pools[of].0[reach as usize];
         if let Some(client) = slot.get() {
             return Ok(client);
         }
+        let host = of.checked_sub(1).and_then(|at| self.inner.environment.tls.get(at));
+        let tls = tls::config(&self.inner.environment, host)?;
         let proxies = self.inner.environment.proxies.clone();
         let proxy = reqwest::Proxy::custom(move |url| proxies.for_url(url).map(|p| p.expose().clone()));
         let client = reqwest::Client::builder()
             // Switches the library's own reading of the environment off.
             .no_proxy()
             .proxy(proxy)
-            .tls_backend_preconfigured(self.inner.tls.clone())
+            .tls_backend_preconfigured(tls)
             .dns_resolver(Resolver(reach))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -241,8 +244,10 @@ impl HttpClient {
         let timeouts = self.inner.options.timeouts;
         let host = host_port(url);
         let (body, sending) = body::open(&request.body, &self.inner.observer);
-        let mut builder =
-            self.pool(reach)?.request(request.method.clone(), url.clone()).headers(request.headers.clone());
+        let mut builder = self
+            .pool(self.pools_for(url), reach)?
+            .request(request.method.clone(), url.clone())
+            .headers(request.headers.clone());
         if let Some(mut value) = authorization.and_then(|secret| HeaderValue::from_str(secret.expose()).ok()) {
             value.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, value);

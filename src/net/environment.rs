@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::Error;
+use super::{Error, HostTls};
 use crate::oci::RedactedUrl;
 
 /// A bundle of certificate authorities to trust beside the built-in ones.
@@ -28,6 +28,8 @@ pub struct Environment {
     pub plain_http_hosts: Vec<String>,
     /// Loopback hosts that speak HTTPS all the same.
     pub https_hosts: Vec<String>,
+    /// Hosts with TLS of their own; of several for one host the first counts.
+    pub tls: Vec<HostTls>,
 }
 
 impl Environment {

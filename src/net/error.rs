@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::oci::RedactedUrl;
 
@@ -32,6 +33,23 @@ pub enum Error {
     Authority {
         /// Where it came from.
         origin: String,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A file of certificates or keys cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A certificate of ours, or its key, is not one.
+    #[error("`{}` is no certificate or key to show who we are: {reason}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
         /// The parser's words.
         reason: String,
     },

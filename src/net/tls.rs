@@ -1,34 +1,71 @@
 //! The TLS configuration: ring, the built-in roots and the caller's authorities.
 
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::{Authority, Environment, Error};
+use super::{Authority, Environment, Error, HostTls, Identity};
+use crate::limits;
 
-/// Builds the client configuration.
-pub(super) fn config(environment: &Environment) -> Result<ClientConfig, Error> {
+/// Builds the client configuration of every host without one of its own, or of `host`.
+pub(super) fn config(environment: &Environment, host: Option<&HostTls>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for authority in &environment.extra_ca {
         add(&mut roots, authority)?;
     }
+    for path in host.into_iter().flat_map(|host| &host.authorities) {
+        let pem = read(path)?;
+        add(&mut roots, &Authority { origin: path.display().to_string(), pem })?;
+    }
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(Error::TlsSetup)?;
-    if environment.insecure_hosts.is_empty() {
-        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+    let insecure = host.is_some_and(|host| host.insecure);
+    let builder = if environment.insecure_hosts.is_empty() && !insecure {
+        builder.with_root_certificates(roots)
+    } else {
+        let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|e| Error::Authority { origin: "built-in roots".to_owned(), reason: e.to_string() })?;
+        let names = insecure_names(environment);
+        let verifier = Arc::new(Lenient { strict, names, all: insecure });
+        builder.dangerous().with_custom_certificate_verifier(verifier)
+    };
+    match host.and_then(|host| host.identities.first()) {
+        Some(identity) => with_identity(builder, identity),
+        None => Ok(builder.with_no_client_auth()),
     }
-    let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|e| Error::Authority { origin: "built-in roots".to_owned(), reason: e.to_string() })?;
-    let verifier = Arc::new(Lenient { strict, names: insecure_names(environment) });
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+fn with_identity(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: &Identity,
+) -> Result<ClientConfig, Error> {
+    let refuse = |path: &Path, reason: String| Error::Identity { path: path.to_owned(), reason };
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(&identity.certificate)?)
+        .collect::<Result<_, _>>()
+        .map_err(|e| refuse(&identity.certificate, e.to_string()))?;
+    if certificates.is_empty() {
+        return Err(refuse(&identity.certificate, "it holds no certificate".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&read(&identity.key)?).map_err(|e| refuse(&identity.key, e.to_string()))?;
+    builder.with_client_auth_cert(certificates, key).map_err(|e| refuse(&identity.key, e.to_string()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let unreadable = |source| Error::TlsFile { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(limits::MAX_CERTIFICATE_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Takes what is usable of a bundle: those of systems hold certificates that this TLS library does not read.
@@ -60,6 +97,8 @@ fn insecure_names(environment: &Environment) -> Vec<String> {
 struct Lenient {
     strict: Arc<WebPkiServerVerifier>,
     names: Vec<String>,
+    /// Of a configuration for one host: that host is excepted.
+    all: bool,
 }
 
 impl ServerCertVerifier for Lenient {
@@ -71,7 +110,7 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.names.iter().any(|name| *name == server_name.to_str().to_ascii_lowercase()) {
+        if self.all || self.names.iter().any(|name| *name == server_name.to_str().to_ascii_lowercase()) {
             return Ok(ServerCertVerified::assertion());
         }
         self.strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Error;
-use crate::net::{self, HttpClient};
+use crate::net::{self, HttpClient, RetryPolicy};
 use crate::observe::SharedObserver;
-use crate::registry::{CredentialChain, CredentialSource, Registry};
+use crate::registry::{CredentialChain, CredentialSource, Hosts, Registry};
 
 /// The surroundings of a build, as values.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Environment {
     pub network: net::Environment,
     /// How requests are made: timeouts, tracing.
     pub http: net::Options,
+    /// Mirrors and certificates of single registries.
+    pub hosts: Hosts,
     /// Who we are for registries.
     pub credentials: Arc<dyn CredentialSource>,
     /// The docker daemon's socket.
@@ -37,6 +39,7 @@ impl Environment {
             threads: 0,
             network: net::Environment::default(),
             http: net::Options::default(),
+            hosts: Hosts::default(),
             credentials: Arc::new(CredentialChain::anonymous()),
             docker_socket: PathBuf::from("/var/run/docker.sock"),
         }
@@ -47,8 +50,17 @@ impl Environment {
     /// # Errors
     /// [`Error::Network`] when certificates or proxies cannot be used.
     pub fn registry(&self, observer: &SharedObserver) -> Result<Registry, Error> {
-        let client = HttpClient::new(self.network.clone(), self.http.clone(), observer.clone())?;
-        Ok(Registry::new(client, Arc::clone(&self.credentials), &self.temp_dir))
+        let mut network = self.network.clone();
+        for tls in self.hosts.tls() {
+            // Who has certificates for a loopback host wants TLS there.
+            if !(tls.authorities.is_empty() && tls.identities.is_empty()) {
+                network.https_hosts.push(tls.host.clone());
+            }
+            network.tls.push(tls);
+        }
+        let client = HttpClient::new(network, self.http.clone(), observer.clone())?;
+        let credentials = Arc::clone(&self.credentials);
+        Ok(Registry::with_hosts(client, credentials, &self.temp_dir, RetryPolicy::default(), self.hosts.clone()))
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn open(location: &Location, environment: &Environment, observer: &Sha
             Ok(Opened { store: Box::new(store), pointer })
         }
         Location::Registry(reference) => {
-            let store = environment.registry(observer)?.repository(reference)?;
+            let store = environment.registry(observer)?.source(reference)?;
             Ok(Opened { store: Box::new(store), pointer: pointer_of(reference) })
         }
         Location::Daemon(_) => Err(Error::OnlyForWriting(location.to_string())),

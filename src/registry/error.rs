@@ -121,6 +121,17 @@ pub enum Error {
     /// The reference names a registry host that makes no URL.
     #[error("`{0}` is not a registry host")]
     Host(String),
+    /// Reading it is forbidden.
+    #[error("`{origin}` blocks `{name}`")]
+    Blocked {
+        /// What would be read.
+        name: String,
+        /// The file that says so.
+        origin: String,
+    },
+    /// A file about hosts cannot be used.
+    #[error(transparent)]
+    HostsFile(#[from] super::ConfigError),
     /// The spool directory cannot be written.
     #[error("cannot write a temporary file in `{}`", path.display())]
     Spool {

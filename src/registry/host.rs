@@ -1,6 +1,7 @@
 //! One registry host: its URL, its limits, what was learned of it, and the loop of attempts.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +27,26 @@ const TRANSFERS_PER_HOST: usize = 4;
 const CHALLENGES_PER_CALL: u32 = 2;
 
 /// Where Docker Hub's API is.
-const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+pub(super) const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// Where a registry is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// As references write it; credentials are kept under it.
+    pub(super) name: String,
+    /// The URL before `/<repository>`, where it does not follow from the name.
+    pub(super) base: Option<Url>,
+    /// Whose content is meant, at a host that stands for another registry.
+    pub(super) namespace: Option<String>,
+    /// Whether plain HTTP will do where the host does not speak TLS.
+    pub(super) insecure: bool,
+}
+
+impl Place {
+    pub(super) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), base: None, namespace: None, insecure: false }
+    }
+}
 
 /// A registry host and what is known of it.
 pub(super) struct Host {
@@ -40,6 +60,10 @@ pub(super) struct Host {
     /// Blobs that are known to be in a repository, and pushes under way.
     pub(super) pushed: Flights<(String, Digest), ()>,
     base: Url,
+    namespace: Option<String>,
+    /// Whether plain HTTP will do, and whether it was found to be the only way.
+    insecure: bool,
+    plain: AtomicBool,
     auth: Auth,
     way: Mutex<Way>,
     homes: Mutex<BTreeMap<Digest, String>>,
@@ -63,16 +87,20 @@ impl Call {
 
 impl Host {
     pub(super) fn new(
-        name: &str,
+        place: Place,
         client: HttpClient,
         credentials: Arc<dyn CredentialSource>,
         policy: RetryPolicy,
     ) -> Result<Self, Error> {
-        let address = if name == HUB.0 { HUB.1 } else { name };
-        let scheme = client.environment().scheme(name);
-        let base = Url::parse(&format!("{scheme}://{address}/v2/")).map_err(|_| Error::Host(name.to_owned()))?;
+        let Place { name, base, namespace, insecure } = place;
+        let address = if name == HUB.0 { HUB.1 } else { &name };
+        let scheme = client.environment().scheme(&name);
+        let base = match base {
+            Some(base) => base,
+            None => Url::parse(&format!("{scheme}://{address}/v2/")).map_err(|_| Error::Host(name.clone()))?,
+        };
         Ok(Self {
-            name: name.to_owned(),
+            name,
             client,
             credentials,
             policy,
@@ -80,6 +108,9 @@ impl Host {
             attaching: tokio::sync::Mutex::default(),
             pushed: Flights::default(),
             base,
+            namespace,
+            insecure,
+            plain: AtomicBool::new(false),
             auth: Auth::default(),
             way: Mutex::default(),
             homes: Mutex::default(),
@@ -88,19 +119,42 @@ impl Host {
 
     /// The URL `/v2/<repository>/<rest>`; the grammar of references keeps both from leaving it.
     pub(super) fn url(&self, repository: &str, rest: &str) -> Result<Url, Error> {
-        self.base.join(&format!("{repository}/{rest}")).map_err(|_| Error::Host(self.name.clone()))
+        let mut url = self.base().join(&format!("{repository}/{rest}")).map_err(|_| Error::Host(self.name.clone()))?;
+        if let Some(namespace) = &self.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Ok(url)
+    }
+
+    fn base(&self) -> Url {
+        if self.plain.load(Ordering::Relaxed) { plain(&self.base) } else { self.base.clone() }
+    }
+
+    /// Turns to plain HTTP where a host that may be spoken to without protection has no TLS. True when that is news.
+    fn turned_plain(&self, url: &Url, error: &net::Error) -> bool {
+        let no_tls = match error {
+            net::Error::NotTls { .. } => true,
+            // Nobody listens at 443.
+            net::Error::Connect { .. } | net::Error::ConnectTimeout { .. } => self.base.port().is_none(),
+            _ => false,
+        };
+        let turns = self.insecure && no_tls && url.scheme() == "https" && Origin::of(url) == Origin::of(&self.base);
+        if turns {
+            self.plain.store(true, Ordering::Relaxed);
+        }
+        turns
     }
 
     /// Asks whether the credential is taken.
     pub(super) async fn check(&self) -> Result<(), Error> {
-        let call = Call::new(Method::GET, self.base.clone(), Wants::nothing());
+        let call = Call::new(Method::GET, self.base(), Wants::nothing());
         let mut response = self.expect(&call, &[StatusCode::OK]).await?;
         drain(&mut response).await;
         Ok(())
     }
 
     pub(super) fn is_own(&self, url: &Url) -> bool {
-        Origin::of(url) == Origin::of(&self.base)
+        Origin::of(url) == Origin::of(&self.base())
     }
 
     /// How far a link of this answer may reach.
@@ -132,15 +186,17 @@ impl Host {
     /// Sends until an answer comes that is worth keeping: 401s are learned from, passing troubles waited out.
     pub(super) async fn call(&self, call: &Call) -> Result<Response, Error> {
         let mut wants = call.wants.clone();
+        let mut url = call.request.url.clone();
         let mut refused: Option<Grant> = None;
         let (mut failures, mut challenges) = (0u32, 0u32);
         loop {
-            let grant = if self.is_own(&call.request.url) {
+            let grant = if self.is_own(&url) {
                 self.auth.grant(self, &wants, refused.as_ref()).await?
             } else {
                 Grant::default()
             };
             let mut request = call.request.clone();
+            request.url.clone_from(&url);
             request.authorization.clone_from(&grant.header);
             let mut outcome = if call.cleanup { self.client.send(&request).await } else { self.send(&request).await };
             if let Ok(response) = &mut outcome
@@ -154,6 +210,12 @@ impl Host {
                     refused = Some(grant);
                     continue;
                 }
+            }
+            if let Err(error) = &outcome
+                && self.turned_plain(&url, error)
+            {
+                url = plain(&url);
+                continue;
             }
             failures += 1;
             let (retry, asked) = judge(&outcome);
@@ -241,6 +303,13 @@ impl Host {
         let error = read_status_error(request, response, attempts, found.map(|f| f.origin)).await;
         Error::Status(Box::new(error))
     }
+}
+
+fn plain(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both schemes are special, between which a URL can always change.
+    let _ = url.set_scheme("http");
+    url
 }
 
 /// Reads the rest of an answer of which only the header matters, so that the connection can serve again.

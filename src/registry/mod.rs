@@ -14,8 +14,10 @@ mod error;
 mod flight;
 mod helper;
 mod host;
+mod hosts;
 mod listing;
 mod manifest;
+mod mirrors;
 mod referrers;
 mod repository;
 mod token;
@@ -27,4 +29,5 @@ pub use credentials::{AbsentSource, Asked, Credential, CredentialChain, Credenti
 pub use docker_config::DockerConfig;
 pub use error::{Complaint, CredentialError, Error, StatusError};
 pub use helper::{CredentialHelper, ProcessHelper};
+pub use hosts::{ConfigError, Hosts, HostsToml, RegistriesConf};
 pub use repository::{Registry, Repository};

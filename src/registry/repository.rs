@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::auth::Wants;
-use super::host::Host;
+use super::host::{Host, Place};
+use super::hosts::{Endpoint, Hosts};
+use super::mirrors::{Mirror, Mirrors};
 use super::upload::{self, Upload};
 use super::{CredentialSource, Error, download, listing, manifest, referrers};
 use crate::blob::{Blob, BytesSource};
@@ -27,6 +30,8 @@ struct Inner {
     credentials: Arc<dyn CredentialSource>,
     policy: RetryPolicy,
     spool: PathBuf,
+    /// What files say of hosts.
+    said: Hosts,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -51,8 +56,20 @@ impl Registry {
         spool: &Path,
         policy: RetryPolicy,
     ) -> Self {
+        Self::with_hosts(client, credentials, spool, policy, Hosts::default())
+    }
+
+    /// As [`Registry::with_policy`], reading by the mirrors of `hosts`, whose [`Hosts::tls`] the client must have been given.
+    #[must_use]
+    pub fn with_hosts(
+        client: HttpClient,
+        credentials: Arc<dyn CredentialSource>,
+        spool: &Path,
+        policy: RetryPolicy,
+        hosts: Hosts,
+    ) -> Self {
         let spool = spool.to_owned();
-        Self { inner: Arc::new(Inner { client, credentials, policy, spool, hosts: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { client, credentials, policy, spool, said: hosts, hosts: Mutex::default() }) }
     }
 
     /// Whether the registry of a reference takes our credential: `GET /v2/` (distribution-spec, "Determining Support").
@@ -63,29 +80,50 @@ impl Registry {
         self.repository(reference)?.host.check().await
     }
 
-    /// The repository of a reference; tag and digest do not matter.
+    /// The repository of a reference, to write to or to read from past all mirrors; tag and digest do not matter.
     ///
     /// # Errors
-    /// [`Error::Host`] when the host makes no URL.
+    /// [`Error::Host`] when the host makes no URL, [`Error::HostsFile`] when what is said of it is not valid.
     pub fn repository(&self, reference: &Reference) -> Result<Repository, Error> {
-        let name = reference.registry();
-        let mut hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = match hosts.get(name) {
-            Some(host) => Arc::clone(host),
-            None => {
-                let (client, credentials) = (self.inner.client.clone(), Arc::clone(&self.inner.credentials));
-                let host = Arc::new(Host::new(name, client, credentials, self.inner.policy)?);
-                hosts.insert(name.to_owned(), Arc::clone(&host));
-                host
-            }
-        };
-        drop(hosts);
+        let endpoint = self.inner.said.writing(reference.registry(), reference.repository())?;
+        self.at(endpoint, Mirrors::default())
+    }
+
+    /// The repository of a reference, to read from by its mirrors.
+    ///
+    /// # Errors
+    /// As [`Registry::repository`], and [`Error::Blocked`].
+    pub fn source(&self, reference: &Reference) -> Result<Repository, Error> {
+        let route = self.inner.said.reading(reference.registry(), reference.repository())?;
+        let mirrors = route.mirrors.into_iter().map(|endpoint| {
+            let Endpoint { place, repository: name, digests, tags } = endpoint;
+            Ok(Mirror { host: self.host(place)?, name, digests, tags, down: AtomicBool::new(false) })
+        });
+        let mirrors = Mirrors(mirrors.collect::<Result<_, Error>>()?);
+        self.at(route.main, mirrors)
+    }
+
+    fn at(&self, endpoint: Endpoint, mirrors: Mirrors) -> Result<Repository, Error> {
         Ok(Repository {
-            host,
-            name: reference.repository().to_owned(),
+            host: self.host(endpoint.place)?,
+            name: endpoint.repository,
             spool: self.inner.spool.clone(),
             mount_from: None,
+            mirrors,
         })
+    }
+
+    fn host(&self, place: Place) -> Result<Arc<Host>, Error> {
+        let base = place.base.as_ref().map_or_else(|| place.name.clone(), ToString::to_string);
+        let key = format!("{base} {} {}", place.namespace.as_deref().unwrap_or_default(), place.insecure);
+        let mut hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(&key) {
+            return Ok(Arc::clone(host));
+        }
+        let (client, credentials) = (self.inner.client.clone(), Arc::clone(&self.inner.credentials));
+        let host = Arc::new(Host::new(place, client, credentials, self.inner.policy)?);
+        hosts.insert(key, Arc::clone(&host));
+        Ok(host)
     }
 }
 
@@ -96,6 +134,7 @@ pub struct Repository {
     name: String,
     spool: PathBuf,
     mount_from: Option<String>,
+    mirrors: Mirrors,
 }
 
 impl std::fmt::Debug for Repository {
@@ -172,12 +211,18 @@ impl Repository {
     /// # Errors
     /// The registry's answer, the transport's trouble, or content that is not what the descriptor says.
     pub async fn pull_blob(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
-        // invariant: as in `push_blob`
-        let _permit = self.host.transfers.acquire().await;
         let id = descriptor.digest.to_string();
         let observer = self.host.client.observer();
         observer.event(Event::Begin { id: &id, verb: "pulling", total: Some(descriptor.size) });
-        let outcome = download::fetch(&self.host, &self.name, descriptor, &self.spool).await;
+        let outcome = match self.mirrors.blob(descriptor, &self.spool).await {
+            Ok(Some(blob)) => Ok(blob),
+            Ok(None) => {
+                // invariant: as in `push_blob`
+                let _permit = self.host.transfers.acquire().await;
+                download::fetch(&self.host, &self.name, descriptor, &self.spool).await
+            }
+            Err(error) => Err(error),
+        };
         observer.event(Event::End { id: &id, note: if outcome.is_ok() { "" } else { "failed" } });
         outcome
     }
@@ -187,6 +232,9 @@ impl Repository {
     /// # Errors
     /// What the registry answers but 200 and 404.
     pub async fn head_manifest(&self, pointer: &Pointer) -> Result<Option<Descriptor>, Error> {
+        if let Some(found) = self.mirrors.head(pointer).await? {
+            return Ok(Some(found));
+        }
         manifest::head(&self.host, &self.name, pointer, Wants::pull(&self.name)).await
     }
 
@@ -195,6 +243,9 @@ impl Repository {
     /// # Errors
     /// What the registry answers but 200 and 404, or a document that is not what was asked for.
     pub async fn pull_manifest(&self, pointer: &Pointer) -> Result<Option<RawManifest>, Error> {
+        if let Some(found) = self.mirrors.manifest(pointer).await? {
+            return Ok(Some(found));
+        }
         manifest::get(&self.host, &self.name, pointer, Wants::pull(&self.name)).await
     }
 

@@ -1,54 +1,19 @@
 //! TLS: private authorities, hosts taken unseen, and the two ways of speaking past each other.
 
-use std::path::Path;
-use std::process::Command;
-
 use coracle::net::{Authority, Environment, HttpClient, Options};
 use coracle::oci::Digest;
 use coracle::registry::CredentialChain;
 use coracle::store::Store;
 
-use crate::peers;
+use crate::certificates;
 use crate::registry_client::{Watch, client_with, reference, report};
 use crate::registry_peer::{Kind, RegistryPeer};
 use crate::sample::{pull_and_compare, push, sample};
 
-/// A private authority and a certificate of it for 127.0.0.1: `ca.pem`, `host.pem`, `host.key`. False without openssl.
-fn certificates(directory: &Path) -> bool {
-    let Some(openssl) = peers::find("openssl") else { return false };
-    std::fs::write(directory.join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let authority =
-        ["req", "-x509", "-subj", "/CN=test authority", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"];
-    let request = ["req", "-subj", "/CN=test host", "-keyout", "host.key", "-out", "host.csr"];
-    let sign = [
-        "x509",
-        "-req",
-        "-in",
-        "host.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "2",
-        "-extfile",
-        "san",
-        "-out",
-        "host.pem",
-    ];
-    for arguments in [[&authority[..], &key].concat(), [&request[..], &key].concat(), sign.to_vec()] {
-        let output = Command::new(&openssl).args(arguments).current_dir(directory).output().unwrap();
-        assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    true
-}
-
 #[tokio::test]
 async fn private_authorities_and_hosts_taken_unseen() {
     let directory = tempfile::tempdir().unwrap();
-    if !certificates(directory.path()) {
+    if !certificates::make(directory.path()) {
         return;
     }
     let file = |name: &str| directory.path().join(name);

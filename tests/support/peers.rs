@@ -38,3 +38,19 @@ pub fn find(name: &str) -> Option<PathBuf> {
 pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stdout(), "skipped: {why}");
 }
+
+/// Whether this process may do everything.
+#[allow(dead_code, reason = "few tests start daemons")]
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Whether daemons can be started, which need root; said on stdout when not.
+#[allow(dead_code, reason = "few tests start daemons")]
+pub fn root() -> bool {
+    if !is_root() {
+        skipped("the daemon needs root");
+    }
+    is_root()
+}
