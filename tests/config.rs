@@ -40,14 +40,10 @@ fn needs_arrive(settings: &Settings) {
     let needs = &settings.needs;
     let texts: Vec<String> = needs.with.iter().chain(&needs.without).map(ToString::to_string).collect();
     assert_eq!((texts.join(" "), needs.strict), ("certs lib:libidn2.so.0 tzdata".to_owned(), true));
+    assert_eq!(settings.base.as_ref().map(ToString::to_string).as_deref(), Some("registry.example/bases/web:v1"));
 }
 
-#[test]
-fn every_key_arrives() {
-    let case = Case::new();
-    let settings = case
-        .read(
-            r#"
+const EVERY_KEY: &str = r#"
 name: web
 programs:
   - bin/web
@@ -75,12 +71,16 @@ file_caps: {/app/web: cap_net_bind_service+ep}
 with: [certs, 'lib:libidn2.so.0']
 without: [tzdata]
 strict: true
+base: registry.example/bases/web:v1
 compression: zstd
 output: [oci:dist, archive:out/web.tar]
 stop_signal: SIGINT
-"#,
-        )
-        .unwrap();
+"#;
+
+#[test]
+fn every_key_arrives() {
+    let case = Case::new();
+    let settings = case.read(EVERY_KEY).unwrap();
     let options = &settings.options;
     assert_eq!(settings.name.as_deref(), Some("web"));
     assert_eq!(settings.programs[0].paths, [(None, case.path("bin/web"))]);
@@ -145,7 +145,7 @@ fn unknown_keys_suggest_the_nearest() {
         ),
         (
             "ax: b\n",
-            "`DIR/coracle.yaml` line 1, column 1: unknown key `ax`; the keys here are `name`, `programs`, `platforms`, `tags`, `add`, `exclude`, `env`, `user`, `workdir`, `entrypoint`, `cmd`, `ports`, `labels`, `annotations`, `volumes`, `writable`, `openshift`, `passwd`, `file_caps`, `with`, `without`, `strict`, `compression`, `output`, `stop_signal`",
+            "`DIR/coracle.yaml` line 1, column 1: unknown key `ax`; the keys here are `name`, `programs`, `platforms`, `tags`, `add`, `exclude`, `env`, `user`, `workdir`, `entrypoint`, `cmd`, `ports`, `labels`, `annotations`, `volumes`, `writable`, `openshift`, `passwd`, `file_caps`, `base`, `with`, `without`, `strict`, `compression`, `output`, `stop_signal`",
         ),
     ] {
         assert_eq!(refused(yaml), want);

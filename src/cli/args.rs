@@ -194,6 +194,34 @@ pub struct Needs {
     pub ca_bundle: Option<PathBuf>,
 }
 
+/// What lies under an image.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Base")]
+pub struct Base {
+    /// Build on this image: a reference, `oci:DIR` or `archive:FILE`. Its layers stay as they are; what it has is not added again
+    #[arg(long, value_name = "IMAGE")]
+    pub base: Option<String>,
+}
+
+/// Which documents describe an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ImageFormat {
+    /// OCI manifest and index.
+    #[default]
+    Oci,
+    /// Docker schema 2 and manifest list, without annotations and zstd.
+    Docker,
+}
+
+impl From<ImageFormat> for crate::image::Format {
+    fn from(format: ImageFormat) -> Self {
+        match format {
+            ImageFormat::Oci => Self::Oci,
+            ImageFormat::Docker => Self::Docker,
+        }
+    }
+}
+
 /// The set of needs that a build must have.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Needs")]

@@ -85,6 +85,19 @@ pub fn of_pipeline(error: &Error) -> Failure {
     finish(Failure::of(blame, error), error, hint)
 }
 
+/// The failure of an error of opening a base.
+pub fn of_base(error: &Error, base: &crate::pipeline::BaseSpec) -> Failure {
+    let failure = of_pipeline(error);
+    if let Error::Store(store::Error::NoPlatform { available, .. }) = error {
+        let has: Vec<String> = available.iter().map(|platform| format!("`{platform}`")).collect();
+        return failure.hint(format!("build on another base; this one has images for {}", has.join(", ")));
+    }
+    if matches!(error, Error::RootNotAnImage(_)) {
+        return failure.hint(format!("`{base}` is an artifact; name an image"));
+    }
+    failure
+}
+
 /// The failure of an error of planning.
 pub fn of_plan(error: &plan::Error) -> Failure {
     let (blame, hint) = match error {
@@ -99,6 +112,10 @@ pub fn of_plan(error: &plan::Error) -> Failure {
             (Blame::Input, Some("give one of them another path in the image"))
         }
         plan::Error::Whiteout { .. } => (Blame::Input, Some("leave it out with `--exclude`, or give it another name")),
+        plan::Error::OnBase { .. } => {
+            (Blame::Input, Some("give it another path in the image, or build on another base"))
+        }
+        plan::Error::BaseRead(_) => (Blame::Environment, None),
         plan::Error::EscapingLink { .. } => {
             (Blame::Input, Some("add what it leads to, or leave the link out with `--exclude`"))
         }
@@ -122,6 +139,9 @@ pub fn of_image(error: &image::Error) -> Failure {
             Fault::TooMany { .. } | Fault::Unpacked { .. } => (Blame::Input, None),
             _ => (Blame::Input, Some("`coracle validate` says what else is wrong with it".to_owned())),
         },
+        image::Error::LayerFormat { .. } => {
+            (Blame::Input, Some("Docker's format has no zstd: leave out `--image-format docker`".to_owned()))
+        }
         _ => (Blame::Environment, None),
     };
     finish(Failure::of(blame, error), error, hint)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::args::{Common, Format, Image, Lock, Needs, Network};
+use super::args::{Base, Common, Format, Image, Lock, Needs, Network};
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::Variables;
@@ -28,6 +28,8 @@ pub struct Args {
     #[command(flatten)]
     pub needs: Needs,
     #[command(flatten)]
+    pub base: Base,
+    #[command(flatten)]
     pub lock: Lock,
     #[command(flatten)]
     pub network: Network,
@@ -44,6 +46,7 @@ pub fn run(args: &Args, variables: &Variables, output: &Output) -> Result<(), Fa
     let mut asked = request::of(&args.paths, &args.image, &args.needs, Some(&args.lock), variables)?;
     let common = Common { quiet: args.quiet, ..Common::default() };
     request::open_roots(&mut asked.request, &args.needs, &args.network, &common, variables)?;
+    asked.open_base(&args.base, &args.network, &common, variables)?;
     let planned =
         pipeline::plan(&asked.request).map_err(|error| lookup::of_program(&error, &asked.request, &args.needs))?;
     if let (true, Some(file)) = (args.lock.update_lock, &asked.lock_file) {

@@ -9,7 +9,7 @@ use super::settings::Variables;
 use super::{blame, lock, place, work};
 use crate::analyze::needs::{Choice, Selector};
 use crate::config::{self, NeedSettings, Settings};
-use crate::pipeline::{self, Delivery, ProgramFile, Request, RootSpec};
+use crate::pipeline::{self, BaseSpec, Delivery, ProgramFile, Request, RootSpec};
 
 /// Everything that a command line and its file ask for.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Asked {
     pub request: Request,
     /// The lock that is compared, or that is to be written.
     pub lock_file: Option<PathBuf>,
+    /// The base that the file names.
+    base: Option<String>,
     /// What the file says about where it goes.
     file_delivery: Delivery,
 }
@@ -52,6 +54,8 @@ pub fn of(
         name: image.name.clone().or(settings.name),
         platforms: if image.platform.is_empty() { settings.platforms } else { image.platform.clone() },
         roots: Vec::new(),
+        bases: Vec::new(),
+        format: crate::image::Format::default(),
         choice,
         lock: locked,
         adds,
@@ -67,7 +71,8 @@ pub fn of(
             .map_err(|output| Failure::input(format!("the output `{}` is not UTF-8", output.display())))?;
         outputs.push(place::output(&text)?);
     }
-    Ok(Asked { request, lock_file, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
+    let base = settings.base.map(|reference| reference.to_string());
+    Ok(Asked { request, lock_file, base, file_delivery: Delivery { tags: settings.tags, push: false, outputs } })
 }
 
 /// A request for one program with what the flags say about its needs; no file is read.
@@ -100,6 +105,31 @@ pub fn open_roots(
 }
 
 impl Asked {
+    /// Opens the base that a flag or the file names, at the content that the lock remembers.
+    ///
+    /// # Errors
+    /// A failure that names the base.
+    pub fn open_base(
+        &mut self,
+        flags: &args::Base,
+        network: &Network,
+        common: &Common,
+        variables: &Variables,
+    ) -> Result<(), Failure> {
+        let Some(text) = flags.base.as_ref().or(self.base.as_ref()) else { return Ok(()) };
+        let mut spec = BaseSpec::parse(text).map_err(|error| blame::of_pipeline(&error))?;
+        let locked = self.request.lock.as_ref().and_then(|locked| locked.lock.base(&spec.name()));
+        if let (Some(digest), false) = (locked, spec.is_pinned()) {
+            spec = spec.at(digest);
+        }
+        let environment = variables.pipeline_environment(None, Some(network), common)?;
+        let request = &mut self.request;
+        work::run(common, variables, async |observer| {
+            let opened = pipeline::open_bases(&spec, request, &environment, &observer).await;
+            opened.map_err(|error| blame::of_base(&error, &spec))
+        })
+    }
+
     /// Where the image goes: names and outputs of the flags take the place of the file's.
     ///
     /// # Errors

@@ -57,6 +57,8 @@ pub struct File {
     pub passwd: bool,
     /// File capabilities by path in the image, for example `cap_net_bind_service+ep`.
     pub file_caps: BTreeMap<String, String>,
+    /// Image to build on, as a reference; no other place. Nothing by default.
+    pub base: Option<String>,
     /// Needs to include that are not included by themselves: features such as `certs` or `locale=de_DE.UTF-8`, or `lib:NAME`; with
     /// `--root` also `file:PATH`, `program:PATH`, `link:PATH=TARGET`.
     pub with: Vec<String>,

@@ -36,6 +36,8 @@ pub struct Settings {
     pub encoder: Option<EncoderId>,
     /// Outputs, as `oci:DIR` or `archive:FILE` with the path resolved.
     pub outputs: Vec<OsString>,
+    /// Image to build on.
+    pub base: Option<Reference>,
 }
 
 /// Which needs go into the image and which stay out.
@@ -82,6 +84,7 @@ impl File {
         for (index, text) in self.output.iter().enumerate() {
             settings.outputs.push(scope.output(&format!("output[{index}]"), text)?);
         }
+        settings.base = self.base.as_deref().map(|text| scope.name("base", text)).transpose()?;
         settings.needs = NeedSettings {
             with: scope.needs("with", &self.with)?,
             without: scope.needs("without", &self.without)?,

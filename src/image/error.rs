@@ -19,6 +19,14 @@ pub enum Error {
         /// Layers given.
         given: usize,
     },
+    /// A layer that the wanted format does not know.
+    #[error("layer `{layer}` has the media type `{media_type}`, which the format of the image does not have")]
+    LayerFormat {
+        /// The layer.
+        layer: crate::oci::Digest,
+        /// Its type.
+        media_type: String,
+    },
     /// The config names other diff IDs than the layers have.
     #[error("the config of the image for `{0}` does not name the diff IDs of its layers")]
     DiffIds(Platform),

@@ -5,6 +5,7 @@
 mod artifact;
 mod assemble;
 mod error;
+mod ground;
 pub mod root;
 mod source;
 mod stream;
@@ -14,5 +15,6 @@ pub use crate::oci::rfc3339;
 pub use artifact::{Artifact, PLAN_TYPE};
 pub use assemble::{AUTHOR, Image, Index};
 pub use error::Error;
+pub use ground::{Format, Ground};
 pub use root::{ImageRoot, RootLimits};
 pub use source::{ImageSource, Unreadable};

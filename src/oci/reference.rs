@@ -109,6 +109,12 @@ impl Reference {
         Self { digest: Some(digest), ..self.clone() }
     }
 
+    /// The same repository and tag, without digest.
+    #[must_use]
+    pub fn without_digest(&self) -> Self {
+        Self { digest: None, ..self.clone() }
+    }
+
     /// The tag, or `latest` when neither tag nor digest is written.
     #[must_use]
     pub fn tag_or_latest(&self) -> Option<Tag> {

@@ -26,8 +26,8 @@ pub(super) struct Target {
 enum Kind {
     /// A layout, which may not exist yet.
     Layout { directory: PathBuf, tags: Vec<Tag> },
-    /// A repository of a registry.
-    Repository { registry: Registry, repository: Reference },
+    /// A repository of a registry, and the one of the base, whose blobs the registry may take over.
+    Repository { registry: Registry, repository: Reference, base: Option<Reference> },
     /// An archive, written as a whole.
     Archive(PathBuf),
     /// The docker daemon.
@@ -52,6 +52,7 @@ pub(super) fn targets(
     delivery: &Delivery,
     name: &str,
     encoder: EncoderId,
+    base: Option<&Reference>,
     environment: &Environment,
     observer: &SharedObserver,
 ) -> Result<Vec<Target>, Error> {
@@ -63,7 +64,8 @@ pub(super) fn targets(
     }
     let names: Vec<Reference> = delivery.tags.iter().map(with_tag).collect();
     // What was pushed is named first: that is what most callers want.
-    let mut targets = if delivery.push { repositories(&names, &environment.registry(observer)?) } else { Vec::new() };
+    let mut targets =
+        if delivery.push { repositories(&names, base, &environment.registry(observer)?) } else { Vec::new() };
     let mut outputs = delivery.outputs.clone();
     if outputs.is_empty() && !delivery.push {
         outputs.push(Delivery::default_place(name));
@@ -125,14 +127,14 @@ fn layout_tags(names: &[Reference]) -> Vec<Tag> {
 }
 
 /// One target per repository, in the order in which the names first mention them.
-fn repositories(names: &[Reference], registry: &Registry) -> Vec<Target> {
+fn repositories(names: &[Reference], base: Option<&Reference>, registry: &Registry) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for name in names {
         match targets.iter_mut().find(|target| target.names[0].name() == name.name()) {
             Some(target) => target.names.push(name.clone()),
             None => targets.push(Target {
                 location: Location::Registry(name.clone()),
-                kind: Kind::Repository { registry: registry.clone(), repository: name.clone() },
+                kind: Kind::Repository { registry: registry.clone(), repository: name.clone(), base: base.cloned() },
                 names: vec![name.clone()],
             }),
         }
@@ -149,7 +151,7 @@ impl Target {
                 let Ok(layout) = LayoutStore::open(directory) else { return Ok(Find::Absent) };
                 Ok(layout.get_blob(layer).await.map_or(Find::Absent, Find::Blob))
             }
-            Kind::Repository { registry, repository } => {
+            Kind::Repository { registry, repository, .. } => {
                 let size = registry.repository(repository)?.has_blob(&layer.digest).await?;
                 Ok(if size == Some(layer.size) { Find::There } else { Find::Absent })
             }
@@ -161,7 +163,13 @@ impl Target {
     fn store(&self) -> Result<Option<Box<dyn Store>>, Error> {
         Ok(match &self.kind {
             Kind::Layout { directory, .. } => Some(named_layout(directory, &self.names)?),
-            Kind::Repository { registry, repository } => Some(Box::new(registry.repository(repository)?)),
+            Kind::Repository { registry, repository, base } => {
+                let store = registry.repository(repository)?;
+                Some(match base {
+                    Some(base) => Box::new(store.mounting_from(base)),
+                    None => Box::new(store),
+                })
+            }
             Kind::Archive(_) | Kind::Daemon(_) => None,
         })
     }

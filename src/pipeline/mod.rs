@@ -6,6 +6,7 @@
 //!
 //! *Invariant:* nothing is written before everything is decided, and no tag is set before all places have all content.
 
+mod base;
 mod copy;
 mod deliver;
 mod difference;
@@ -26,6 +27,7 @@ mod request;
 pub mod root;
 pub mod sysroot;
 
+pub use base::{BaseSpec, OpenBase, open_bases};
 pub use copy::{CopiedTo, CopyScope, copy};
 pub use difference::{kind, of_images, of_plans};
 pub use environment::Environment;
@@ -93,6 +95,9 @@ pub fn plan(request: &Request) -> Result<Planned, Error> {
         lock: Lock::default(),
         diagnostics: grouped.diagnostics,
     };
+    if let Some(base) = request.bases.first() {
+        planned.lock.set_base(&base.name, base.root.clone());
+    }
     for group in grouped.groups {
         let requirements = group.requirements();
         let sole = match &group.programs[..] {
@@ -101,10 +106,12 @@ pub fn plan(request: &Request) -> Result<Planned, Error> {
         };
         planned.lock.add(&group.platform, &request.choice, &requirements, sole.as_deref());
         planned.needs.push(PlatformNeeds { platform: group.platform.clone(), requirements });
+        let base = base::of(request, &group.platform)?;
         let (plan, findings) = plan::build(&PlanRequest {
             name: planned.name.clone(),
             platform: group.platform,
             programs: group.programs,
+            base: base.map(OpenBase::planned),
             found: group.found,
             adds: adds.clone(),
             excludes: request.excludes.clone(),
@@ -142,18 +149,22 @@ pub async fn build(
     let encoder = request.encoder.unwrap_or(EncoderId::Gz1);
     let asked = request.clone();
     let planned = tokio::task::spawn_blocking(move || plan(&asked)).await??;
-    let targets = deliver::targets(delivery, &planned.name, encoder, environment, observer)?;
+    let beside = request.bases.first().and_then(|base| base.repository.as_ref());
+    let targets = deliver::targets(delivery, &planned.name, encoder, beside, environment, observer)?;
     deliver::keep_apart(&targets, &planned.plans)?;
     let plan_done = Instant::now();
 
     let (mut images, mut artifacts) = (Vec::new(), Vec::new());
     for plan in &planned.plans {
-        let image = assemble(plan, &targets, environment, observer).await?;
+        let layers = layers(plan, &targets, environment, observer).await?;
+        let ground = base::of(request, &plan.platform)?.map(|base| &base.ground);
+        let image = Image::assemble_on(plan, ground, layers, request.format)?;
         artifacts.push(plans::artifact(plan, &image)?);
         images.push(image);
     }
     // What a user annotates is the whole: registries show the annotations of the index.
-    let annotations = planned.plans.first().map(|plan| plan.annotations.clone()).unwrap_or_default();
+    let mut annotations = planned.plans.first().map(|plan| plan.annotations.clone()).unwrap_or_default();
+    base::annotate(&request.bases, &mut annotations);
     let made = Made::of(images, annotations, artifacts)?;
     let pack_done = Instant::now();
 
@@ -169,13 +180,13 @@ pub async fn build(
     })
 }
 
-/// Packs the layers of a plan, as far as their bytes are needed, and puts the image together.
-async fn assemble(
+/// Packs the layers of a plan, as far as their bytes are needed.
+async fn layers(
     plan: &Plan,
     targets: &[Target],
     environment: &Environment,
     observer: &SharedObserver,
-) -> Result<Image, Error> {
+) -> Result<Vec<Layer>, Error> {
     let directory = deliver::spool_directory(targets, environment);
     let cache = environment.cache_dir.as_ref().map(|dir| BuildCache::at(&dir.join("layers")));
     let mut layers = Vec::with_capacity(plan.layers.len());
@@ -190,7 +201,7 @@ async fn assemble(
         };
         layers.push(make(recipe, targets, cache.as_ref()).await?);
     }
-    Ok(Image::assemble(plan, layers)?)
+    Ok(layers)
 }
 
 /// What the cache does not remember for longer than this is forgotten when something new is remembered.

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::OpenBase;
 use super::sysroot::Sysroot;
 use crate::analyze::needs::Choice;
+use crate::image::Format;
 use crate::oci::{Platform, Reference};
 use crate::plan::{AddSpec, EncoderId, ImageOptions, Lock};
 use crate::store::Location;
@@ -19,6 +21,10 @@ pub struct Request {
     pub platforms: Vec<Platform>,
     /// Where programs find what they need; the machine's own `/` when there is none.
     pub roots: Vec<Sysroot>,
+    /// What lies under the images, one for each platform; the roots then show its files first ([`super::open_bases`]).
+    pub bases: Vec<OpenBase>,
+    /// Which documents describe the images.
+    pub format: Format,
     /// Which needs go into the images.
     pub choice: Choice,
     /// What the programs may need; anything else is an error.

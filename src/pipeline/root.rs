@@ -13,7 +13,7 @@ use super::{Environment, Error, Request, Seen, SeenImage, look};
 use crate::blob::Layer;
 use crate::image::{ImageRoot, RootLimits};
 use crate::observe::SharedObserver;
-use crate::oci::{Digest, Platform};
+use crate::oci::{Digest, ImageConfig, Platform};
 use crate::rootfs::{DirRoot, Root, RootError};
 use crate::store::{self, Location, Store};
 
@@ -50,7 +50,7 @@ pub struct OpenRoot {
 /// An image is a root for programs of its platform, a directory for those of any.
 impl From<OpenRoot> for Sysroot {
     fn from(open: OpenRoot) -> Self {
-        Self { root: open.root, is_host: open.is_host, platform: open.image.map(|image| image.platform) }
+        Self { root: open.root, is_host: open.is_host, platform: open.image.map(|image| image.platform), base: None }
     }
 }
 
@@ -131,13 +131,7 @@ pub async fn open_roots(
     let RootSpec::Image(_) = spec else {
         return Ok(vec![spec.open(None, environment, observer).await?.into()]);
     };
-    let mut platforms: Vec<Platform> = request.platforms.iter().map(Platform::normalized).collect();
-    if platforms.is_empty() {
-        for file in request.programs.iter().filter(|file| !file.in_root) {
-            let platform = super::programs::analyze(&file.path)?.platform.map(|platform| platform.normalized());
-            platforms.extend(platform.filter(|platform| !platforms.contains(platform)));
-        }
-    }
+    let platforms = platforms(request)?;
     if platforms.is_empty() {
         return Ok(vec![spec.open(None, environment, observer).await?.into()]);
     }
@@ -146,6 +140,29 @@ pub async fn open_roots(
         roots.push(spec.open(Some(platform), environment, observer).await?.into());
     }
     Ok(roots)
+}
+
+/// The platforms asked for, or else those of the programs of this machine and of the roots that are open.
+pub(super) fn platforms(request: &Request) -> Result<Vec<Platform>, Error> {
+    let mut platforms: Vec<Platform> = request.platforms.iter().map(Platform::normalized).collect();
+    if platforms.is_empty() {
+        for file in &request.programs {
+            let mut found = Vec::new();
+            if file.in_root {
+                for root in &request.roots {
+                    found.push(super::programs::analyze_in_root(&*root.root, &file.path)?.platform);
+                }
+            } else {
+                found.push(super::programs::analyze(&file.path)?.platform);
+            }
+            for platform in found.into_iter().flatten().map(|platform| platform.normalized()) {
+                if !platforms.contains(&platform) {
+                    platforms.push(platform);
+                }
+            }
+        }
+    }
+    Ok(platforms)
 }
 
 impl std::fmt::Display for RootSpec {
@@ -176,9 +193,36 @@ async fn image(
     environment: &Environment,
     observer: &SharedObserver,
 ) -> Result<OpenRoot, Error> {
+    let opened = opened(location, &shown, platform, environment, observer).await?;
+    let image = RootImage { manifest: opened.manifest, platform: opened.config.platform.normalized() };
+    Ok(OpenRoot { root: opened.files, is_host: false, shown, image: Some(image) })
+}
+
+/// An image that is open, with everything that it is made of.
+pub(super) struct Opened {
+    /// Digest of what the name stands for.
+    pub root: Digest,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers.
+    pub layers: Vec<Layer>,
+    /// Its files.
+    pub files: Arc<dyn Root>,
+}
+
+pub(super) async fn opened(
+    location: &Location,
+    shown: &str,
+    platform: Option<&Platform>,
+    environment: &Environment,
+    observer: &SharedObserver,
+) -> Result<Opened, Error> {
     let seen = look(location, platform, environment, observer).await?;
-    let (image, platform) = choose(&seen, platform, &shown)?;
-    let diff_ids = image.config.as_ref().map(|config| config.rootfs.diff_ids.clone()).unwrap_or_default();
+    let (image, _) = choose(&seen, platform, shown)?;
+    let config = image.config.clone().ok_or_else(|| Error::RootNotAnImage(shown.to_owned()))?;
+    let diff_ids = config.rootfs.diff_ids.clone();
     let descriptors = &image.manifest.layers;
     if diff_ids.len() != descriptors.len() {
         let (layers, diff_ids) = (descriptors.len(), diff_ids.len());
@@ -188,13 +232,13 @@ async fn image(
     let fetches: Vec<_> = descriptors.iter().map(|descriptor| store.get_blob(descriptor)).collect();
     let blobs: Vec<_> = stream::iter(fetches).buffered(FETCHES).try_collect().await?;
     let layers: Vec<Layer> = blobs.into_iter().zip(diff_ids).map(|(blob, diff_id)| Layer { blob, diff_id }).collect();
-    let (name, temp_dir, observer) = (shown.clone(), environment.temp_dir.clone(), Arc::clone(observer));
-    let opened = tokio::task::spawn_blocking(move || {
-        ImageRoot::open(&layers, &name, &temp_dir, RootLimits::default(), &*observer)
-    });
-    let root: Arc<dyn Root> = Arc::new(opened.await??);
-    let image = RootImage { manifest: image.raw.digest().clone(), platform };
-    Ok(OpenRoot { root, is_host: false, shown, image: Some(image) })
+    let (name, temp_dir, observer) = (shown.to_owned(), environment.temp_dir.clone(), Arc::clone(observer));
+    let own = layers.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || ImageRoot::open(&own, &name, &temp_dir, RootLimits::default(), &*observer));
+    let files: Arc<dyn Root> = Arc::new(opened.await??);
+    let (root, manifest) = (seen.root.digest().clone(), image.raw.digest().clone());
+    Ok(Opened { root, manifest, config, layers, files })
 }
 
 /// The one image that is meant.

@@ -23,6 +23,17 @@ pub struct Sysroot {
     pub is_host: bool,
     /// The one platform whose programs find what they need in it; `None` for every platform.
     pub platform: Option<Platform>,
+    /// The base of the image, whose files `root` shows before those of a root beside it.
+    pub base: Option<OnBase>,
+}
+
+/// What lies under an image.
+#[derive(Clone)]
+pub struct OnBase {
+    /// The files of the base.
+    pub files: Arc<dyn Root>,
+    /// The root beside it, which gives what the base does not have; its packages are named by the image.
+    pub beside: Option<Arc<dyn Root>>,
 }
 
 impl std::fmt::Debug for Sysroot {
@@ -37,7 +48,7 @@ impl Sysroot {
     /// # Errors
     /// [`Error::Root`].
     pub fn host() -> Result<Self, Error> {
-        Ok(Self { root: Arc::new(DirRoot::open(Path::new("/"))?), is_host: true, platform: None })
+        Ok(Self { root: Arc::new(DirRoot::open(Path::new("/"))?), is_host: true, platform: None, base: None })
     }
 }
 
@@ -116,12 +127,18 @@ pub(super) fn find(
     let (root, programs) = stand(sysroot, placed, choice)?;
     // Nothing of the root but its certificates would come into the image of a static program.
     let dynamic = programs.iter().any(|program| program.facts.interpreter.is_some());
-    let (packages, findings) = match dynamic.then(|| Packages::read(&*root)).transpose()? {
+    // What comes from the base has its packages named there.
+    let owned: Option<&dyn Root> = match &sysroot.base {
+        Some(base) => base.beside.as_deref(),
+        None => Some(&*root),
+    };
+    let (packages, findings) = match owned.filter(|_| dynamic).map(Packages::read).transpose()? {
         Some((packages, findings)) => (packages.has_database().then(|| Arc::new(packages)), findings),
         None => (None, Vec::new()),
     };
     let request = NeedsRequest {
         root: Arc::clone(&root),
+        base: sysroot.base.as_ref().map(|base| Arc::clone(&base.files)),
         programs,
         packages: packages.clone(),
         choice: choice.clone(),
@@ -131,14 +148,20 @@ pub(super) fn find(
     };
     let mut needs: Needs = needs::find(&request)?;
     needs.diagnostics.extend(findings);
-    let owners = match &packages {
-        Some(packages) => {
-            let own = placed.iter().filter_map(|placed| placed.real.clone());
-            owned::describe(&*root, packages, own, &mut needs)?
+    let owners = match (&packages, owned) {
+        (Some(packages), Some(owned)) => {
+            let of_base = |path: &ImagePath| sysroot.base.as_ref().is_some_and(|base| has(&*base.files, path));
+            let own = placed.iter().filter_map(|placed| placed.real.clone()).filter(|path| !of_base(path));
+            owned::describe(owned, packages, own, &mut needs)?
         }
-        None => BTreeMap::new(),
+        _ => BTreeMap::new(),
     };
     Ok(plan::Found { root, needs, owners })
+}
+
+/// Whether a root has something at a path; one that cannot be read has not.
+fn has(root: &dyn Root, path: &ImagePath) -> bool {
+    matches!(root.node(path), Ok(Some(_)))
 }
 
 /// The root with the programs of this machine in it, and where each of them lies there.

@@ -1,6 +1,7 @@
 //! From a request to a plan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::links::{self, Link};
 use super::tree::{Claim, LayerName, Tree, directory};
@@ -27,8 +28,8 @@ use crate::rootfs::walk::{CAPABILITY_XATTR, Special};
 pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
     let options = &request.options;
     let mut found = Vec::new();
-    let mut tree = Tree::default();
-    let user = settings::user(options, &mut found)?;
+    let mut tree = Tree::on(request.base.as_ref().map(|base| Arc::clone(&base.files)));
+    let (user, user_text) = settings::user(options, request.base.as_ref(), &mut found)?;
     let program = place_programs(request, &mut tree, &mut found)?;
     let mut symlinks = Vec::new();
     for add in &request.adds {
@@ -55,10 +56,20 @@ pub fn build(request: &PlanRequest) -> Result<(Plan, Vec<Diagnostic>), Error> {
     check_links(request, &tree, &symlinks, &writable, &mut found)?;
     set_capabilities(request, &mut tree, &mut found)?;
     let mut config_options = options.clone();
-    for (name, value) in request.found.iter().flat_map(|found| &found.needs.env) {
+    let of_base = |name: &str| {
+        let env = request.base.iter().flat_map(|base| &base.config.env);
+        env.filter_map(|line| line.split_once('=')).any(|(own, _)| own == name)
+    };
+    for (name, value) in request.found.iter().flat_map(|found| &found.needs.env).filter(|(name, _)| !of_base(name)) {
         config_options.env.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    let config = settings::container_config(&config_options, user, &program)?;
+    let base = request.base.as_ref().map(|base| &base.config);
+    let config = settings::container_config(&config_options, base, user_text, &program)?;
+    if !tree.replaced().is_empty() {
+        let paths: Vec<Vec<u8>> = tree.replaced().iter().map(|path| [b"/", path.as_bytes()].concat()).collect();
+        let message = "files of the base are replaced";
+        found.push(findings::about_paths(findings::OVER_BASE, "base", message, "path", &paths));
+    }
     check_entrypoint(config.entrypoint.as_deref().unwrap_or_default(), &tree, &mut found);
     check_volumes(request, &writable, &mut found)?;
     check_excludes(request, &mut found);
@@ -90,6 +101,11 @@ fn place_programs(request: &PlanRequest, tree: &mut Tree, found: &mut Vec<Diagno
         let mut reason = Reason::new(rule, format!("program:{}", program.name), Confidence::Asserted);
         let own = |needed: &&Requirement| needed.subject == Subject::Program;
         reason.evidence = program.requirements.iter().find(own).map(|n| n.reason.evidence.clone()).unwrap_or_default();
+        if program.place.is_some() && tree.base().is_some_and(|base| super::base::has_file(base, &path)) {
+            // A program of the base itself.
+            first.get_or_insert_with(|| program.called.clone().unwrap_or(path));
+            continue;
+        }
         let content = FileContent::external(program.size, program.source.clone());
         let mut entry = file(path.clone(), content, 0o555, (0, 0), reason);
         // A program of the root is its package's; one of this machine is nobody's, whatever its path.
@@ -157,7 +173,8 @@ fn place_scratch(request: &PlanRequest, tree: &mut Tree) -> Result<(), Error> {
     for needed in request.found.iter().flat_map(|found| &found.needs.writable) {
         let Subject::WritableDirectory(text) = &needed.subject else { continue };
         let path = settings::absolute("writable directory", text.as_bytes())?;
-        if tree.get(&path).is_none() {
+        let of_base = tree.base().is_some_and(|base| super::base::is_open_to_all(base, &path));
+        if tree.get(&path).is_none() && !of_base {
             let entry = directory(path, 0o1777, (0, 0), needed.reason.clone());
             tree.place(entry, LayerName::Files, Claim::Writable, "a directory that the program writes to")?;
         }
@@ -191,7 +208,7 @@ fn fixed(path: &'static str) -> Result<ImagePath, Error> {
 }
 
 fn place_workdir(request: &PlanRequest, tree: &mut Tree) -> Result<(), Error> {
-    let path = settings::workdir(&request.options)?;
+    let path = settings::workdir(&request.options, request.base.as_ref().map(|base| &base.config))?;
     if tree.contains(&path) && !tree.get(&path).is_some_and(|entry| !matches!(entry.kind, EntryKind::Directory)) {
         return Ok(());
     }
@@ -291,6 +308,7 @@ fn check_entrypoint(entrypoint: &[String], tree: &Tree, found: &mut Vec<Diagnost
             warn(findings::NOT_EXECUTABLE, "the entrypoint has no execute bit", "add it with mode 0755");
         }
         Some((EntryKind::File(_), _)) => {}
+        None if tree.base().is_some_and(|base| super::base::is_executable(base, &path)) => {}
         _ => warn(findings::ENTRYPOINT, "the entrypoint is not a file of the image", "programs lie in `/app`"),
     }
 }

@@ -48,6 +48,19 @@ pub enum Error {
         /// The source that came second.
         second: String,
     },
+    /// What cannot lie on the base.
+    #[error("{origin} cannot lie on the base: `{path}` {reason}")]
+    OnBase {
+        /// The path of the base.
+        path: ImagePath,
+        /// What wants to lie there or below.
+        origin: String,
+        /// What the base has there.
+        reason: &'static str,
+    },
+    /// The files of the base cannot be read.
+    #[error("cannot read the base")]
+    BaseRead(#[source] crate::rootfs::RootError),
     /// A directory for one source, something else for another.
     #[error("`{path}` is a directory for {directory}, but a file or link for {other}")]
     DirectoryOrNot {

@@ -34,6 +34,11 @@ pub const FOREIGN: Code = Code("P014");
 /// An added program or library needs what is not in the image.
 pub const LACKING: Code = Code("P015");
 
+/// What is added takes the place of a file of the base.
+pub const OVER_BASE: Code = Code("P016");
+/// The base runs as a user that its account files do not have.
+pub const BASE_USER: Code = Code("P017");
+
 /// Most pieces of evidence that one finding lists.
 const SHOWN: usize = 10;
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! coracle lock 1
+//! base docker.io/library/debian:12-slim sha256:…
 //! platform linux/amd64
 //! with certs
 //! included required proven library:libc.so.6 rule=loader/needed by=program
@@ -14,20 +15,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::text::word;
+use super::text::{unword, word};
 use crate::analyze::needs::Choice;
 use crate::analyze::{Confidence, Level, Outcome, Requirement, Subject};
 use crate::limits;
-use crate::oci::Platform;
+use crate::oci::{Digest, Platform};
 
 /// The first line.
 const HEADER: &str = "coracle lock 1";
 /// What a line of a platform begins with.
 const FIRST_WORDS: [&str; 7] = ["with", "without", "included", "offered", "at-run-time", "missing", "left-out"];
 
-/// The needs of each platform.
+/// The needs of each platform, and the base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
+    /// Name and digest of the base.
+    base: Option<(String, Digest)>,
     platforms: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -55,10 +58,24 @@ impl Lock {
         lines.extend(requirements.iter().filter(told).map(|need| line(need, sole)));
     }
 
+    /// Remembers the content of a base by its name.
+    pub fn set_base(&mut self, name: &str, digest: Digest) {
+        self.base = Some((name.to_owned(), digest));
+    }
+
+    /// The content that a base of this name has.
+    #[must_use]
+    pub fn base(&self, name: &str) -> Option<&Digest> {
+        self.base.as_ref().filter(|(own, _)| own == name).map(|(_, digest)| digest)
+    }
+
     /// The text form.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = format!("{HEADER}\n");
+        if let Some(line) = self.base_line() {
+            out.push_str(&format!("{line}\n"));
+        }
         for (platform, lines) in &self.platforms {
             out.push_str(&format!("platform {}\n", word(platform)));
             for line in lines {
@@ -67,6 +84,10 @@ impl Lock {
             }
         }
         out
+    }
+
+    fn base_line(&self) -> Option<String> {
+        self.base.as_ref().map(|(name, digest)| format!("base {} {digest}", word(name)))
     }
 
     /// Reads the text form.
@@ -87,6 +108,14 @@ impl Lock {
         let mut lock = Self::default();
         let mut current = None;
         for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
+            if let Some(base) = line.strip_prefix("base ") {
+                let parts = base.split_once(' ').and_then(|(name, digest)| Some((unword(name)?, digest.parse().ok()?)));
+                let parts = parts.ok_or_else(|| at(number, "expected a name and a digest"))?;
+                if current.is_some() || lock.base.replace(parts).is_some() {
+                    return Err(at(number, "a base stands once, before all platforms"));
+                }
+                continue;
+            }
             if let Some(platform) = line.strip_prefix("platform ") {
                 let platform: Platform = platform.parse().map_err(|_| at(number, "expected a platform"))?;
                 let platform = platform.to_string();
@@ -120,12 +149,14 @@ impl Lock {
                 platforms.push(PlatformDifference { platform: platform.clone(), removed, added });
             }
         }
-        (!platforms.is_empty()).then_some(LockDifference { platforms })
+        let base = (self.base != now.base).then(|| (self.base_line(), now.base_line()));
+        (base.is_some() || !platforms.is_empty()).then_some(LockDifference { base, platforms })
     }
 
     /// This lock with the platforms of `now` in the place of its own.
     #[must_use]
     pub fn updated(mut self, now: &Self) -> Self {
+        self.base.clone_from(&now.base);
         self.platforms.extend(now.platforms.clone());
         self
     }
@@ -134,7 +165,9 @@ impl Lock {
 /// How needs differ from those that are locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockDifference {
-    /// Platforms that differ, sorted; at least one.
+    /// The lines about the base, where they differ.
+    pub base: Option<(Option<String>, Option<String>)>,
+    /// Platforms that differ, sorted.
     pub platforms: Vec<PlatformDifference>,
 }
 
@@ -153,6 +186,11 @@ pub struct PlatformDifference {
 impl fmt::Display for LockDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut gap = "";
+        if let Some((old, new)) = &self.base {
+            let lines = old.iter().map(|line| format!("- {line}")).chain(new.iter().map(|line| format!("+ {line}")));
+            f.write_str(&lines.collect::<Vec<_>>().join("\n"))?;
+            gap = "\n";
+        }
         for one in &self.platforms {
             write!(f, "{gap}{}", one.platform)?;
             gap = "\n";

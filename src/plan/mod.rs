@@ -5,6 +5,7 @@
 
 mod add;
 mod added;
+mod base;
 mod build;
 mod caps;
 mod code;
@@ -25,6 +26,7 @@ mod view;
 mod why;
 
 pub use add::{Add, AddSpec, parse_mode};
+pub use base::{Base, BaseImage};
 pub use build::build;
 pub use caps::{Capabilities, FileCap};
 pub use diff::{Change, diff};

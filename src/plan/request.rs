@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Add, EncoderId, FileCap, Found};
+use super::{Add, Base, EncoderId, FileCap, Found};
 use crate::analyze::{self, Requirement};
 use crate::blob::{BlobSource, FileSource};
 use crate::oci::{ImagePath, Platform};
@@ -20,6 +20,8 @@ pub struct PlanRequest {
     pub platform: Platform,
     /// The programs; the first is the entrypoint.
     pub programs: Vec<Program>,
+    /// What lies under the image.
+    pub base: Option<Base>,
     /// What the programs need of a root, where they were looked up in one.
     pub found: Option<Found>,
     /// Files and directories to add, already walked.
@@ -42,6 +44,7 @@ impl PlanRequest {
             name: program.name.clone(),
             platform: program.platform.clone(),
             programs: vec![program],
+            base: None,
             found: None,
             adds: Vec::new(),
             excludes: Vec::new(),

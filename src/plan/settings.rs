@@ -6,17 +6,25 @@ use serde_json::Map;
 
 pub(super) use super::add::absolute;
 use super::users::{NONROOT, User, parse_user};
-use super::{Error, ImageOptions, PlanRequest, findings};
+use super::{Base, Error, ImageOptions, PlanRequest, findings};
 use crate::diag::{Diagnostic, Severity};
 use crate::oci::{Annotations, ContainerConfig, ImagePath, rfc3339};
 
 /// `PATH` as Docker and distroless have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Who the program runs as.
-pub(super) fn user(options: &ImageOptions, findings: &mut Vec<Diagnostic>) -> Result<User, Error> {
+/// Who the program runs as, and how the config says it. The base's user stays, unless it is root.
+pub(super) fn user(
+    options: &ImageOptions,
+    base: Option<&Base>,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<(User, String), Error> {
     let Some(text) = &options.user else {
-        return Ok(User { uid: NONROOT, gid: if options.openshift { 0 } else { NONROOT } });
+        if let Some((text, user)) = base.and_then(|base| super::base::user(base, findings)) {
+            return Ok((user, text));
+        }
+        let user = User { uid: NONROOT, gid: if options.openshift { 0 } else { NONROOT } };
+        return Ok((user, user.to_config()));
     };
     let mut user = parse_user(text)?;
     if options.openshift && !text.contains(':') {
@@ -39,7 +47,7 @@ pub(super) fn user(options: &ImageOptions, findings: &mut Vec<Diagnostic>) -> Re
         let hint = "`runAsNonRoot` of Kubernetes takes numbers only";
         findings.push(finding(findings::NAMED_USER, Severity::Note, &message, hint));
     }
-    Ok(user)
+    Ok((user, user.to_config()))
 }
 
 /// The directories named in a list of settings.
@@ -56,17 +64,20 @@ pub(super) fn directories(what: &'static str, texts: &[String]) -> Result<Vec<Im
 }
 
 /// The working directory.
-pub(super) fn workdir(options: &ImageOptions) -> Result<ImagePath, Error> {
+pub(super) fn workdir(options: &ImageOptions, base: Option<&ContainerConfig>) -> Result<ImagePath, Error> {
+    let of_base = || base.and_then(|base| base.working_dir.as_ref()).filter(|text| text.starts_with('/'));
     options
         .workdir
         .as_ref()
+        .or_else(of_base)
         .map_or_else(|| Ok(ImagePath::root()), |text| absolute("working directory", text.as_bytes()))
 }
 
-/// The whole config.
+/// The whole config: the base's with the user's words over it.
 pub(super) fn container_config(
     options: &ImageOptions,
-    user: User,
+    base: Option<&ContainerConfig>,
+    user: String,
     program: &ImagePath,
 ) -> Result<ContainerConfig, Error> {
     let entrypoint = match &options.entrypoint {
@@ -85,17 +96,27 @@ pub(super) fn container_config(
         check_key("a label", text)?;
     }
     let volumes = directories("volume", &options.volumes)?;
+    let below = base.cloned().unwrap_or_default();
+    let over = |mut below: crate::oci::Set, own: Vec<String>| {
+        below.extend(set(own));
+        below
+    };
+    let mut labels = below.labels;
+    labels.extend(options.labels.clone());
     Ok(ContainerConfig {
-        user: Some(user.to_config()),
-        exposed_ports: set(options.ports.iter().map(|text| port(text)).collect::<Result<_, _>>()?),
-        env: environment(&options.env)?,
+        user: Some(user),
+        exposed_ports: over(
+            below.exposed_ports,
+            options.ports.iter().map(|text| port(text)).collect::<Result<_, _>>()?,
+        ),
+        env: environment(&options.env, base)?,
         entrypoint: Some(entrypoint),
         cmd: options.cmd.clone().filter(|words| !words.is_empty()),
-        volumes: set(volumes.iter().map(utf8).collect::<Result<_, _>>()?),
-        working_dir: Some(utf8(&workdir(options)?)?),
-        labels: options.labels.clone(),
-        stop_signal: options.stop_signal.as_deref().map(signal).transpose()?,
-        other: Map::new(),
+        volumes: over(below.volumes, volumes.iter().map(utf8).collect::<Result<_, _>>()?),
+        working_dir: Some(utf8(&workdir(options, base)?)?),
+        labels,
+        stop_signal: options.stop_signal.as_deref().map(signal).transpose()?.or(below.stop_signal),
+        other: below.other,
     })
 }
 
@@ -105,6 +126,14 @@ pub(super) fn annotations(request: &PlanRequest) -> Result<Annotations, Error> {
         check_key("an annotation", text)?;
     }
     let mut annotations = request.options.annotations.clone();
+    if let Some(base) = &request.base {
+        let digest = ("org.opencontainers.image.base.digest", Some(base.image.digest.to_string()));
+        for (key, value) in [digest, ("org.opencontainers.image.base.name", base.image.name.clone())] {
+            if let Some(value) = value {
+                annotations.entry(key.to_owned()).or_insert(value);
+            }
+        }
+    }
     if request.created > 0 {
         annotations.entry("org.opencontainers.image.created".to_owned()).or_insert_with(|| rfc3339(request.created));
     }
@@ -125,8 +154,14 @@ fn set(keys: Vec<String>) -> crate::oci::Set {
     keys.into_iter().map(|key| (key, Map::new())).collect()
 }
 
-fn environment(env: &BTreeMap<String, String>) -> Result<Vec<String>, Error> {
-    let mut all = BTreeMap::from([("PATH", PATH)]);
+/// Variables of the base stay in their order, and ours follow, sorted; of one name ours counts.
+fn environment(env: &BTreeMap<String, String>, base: Option<&ContainerConfig>) -> Result<Vec<String>, Error> {
+    let below = base.map(|base| base.env.clone()).unwrap_or_default();
+    let name_of = |line: &str| line.split_once('=').map_or(line, |(name, _)| name).to_owned();
+    let mut all = BTreeMap::new();
+    if below.iter().all(|line| name_of(line) != "PATH") {
+        all.insert("PATH", PATH);
+    }
     for (name, value) in env {
         let refuse = |reason| Error::Env { text: name.clone(), reason };
         if name.is_empty() {
@@ -140,7 +175,13 @@ fn environment(env: &BTreeMap<String, String>) -> Result<Vec<String>, Error> {
         }
         all.insert(name, value);
     }
-    Ok(all.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+    let mut lines: Vec<String> = Vec::with_capacity(below.len() + all.len());
+    for line in below {
+        let name = name_of(&line);
+        lines.push(all.remove(name.as_str()).map_or(line, |value| format!("{name}={value}")));
+    }
+    lines.extend(all.into_iter().map(|(name, value)| format!("{name}={value}")));
+    Ok(lines)
 }
 
 fn port(text: &str) -> Result<String, Error> {

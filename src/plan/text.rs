@@ -142,7 +142,7 @@ fn unspaced(word: &str) -> Option<String> {
 }
 
 /// The text of a word.
-fn unword(word: &str) -> Option<String> {
+pub(super) fn unword(word: &str) -> Option<String> {
     String::from_utf8(unescape(word)?).ok()
 }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
+use super::base::{self, Fate};
 use super::{Entry, EntryKind, Error, LayerPlan};
 use crate::analyze::{Confidence, Reason};
 use crate::oci::ImagePath;
+use crate::rootfs::Root;
 
 /// The layers of an image without base, from the bottom up: what changes least lies lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,14 +55,33 @@ pub(super) struct Placed {
 }
 
 /// All entries by path.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tree {
     entries: BTreeMap<ImagePath, Placed>,
+    /// The files of the base.
+    base: Option<Arc<dyn Root>>,
+    /// Files of the base that entries take the place of.
+    replaced: Vec<ImagePath>,
 }
 
 impl Tree {
-    /// Puts an entry at its path.
-    pub fn place(&mut self, entry: Entry, layer: LayerName, claim: Claim, origin: &str) -> Result<(), Error> {
+    /// No entries yet, on a base.
+    pub fn on(base: Option<Arc<dyn Root>>) -> Self {
+        Self { base, ..Self::default() }
+    }
+
+    /// The files of the base.
+    pub fn base(&self) -> Option<&dyn Root> {
+        self.base.as_deref()
+    }
+
+    /// Files of the base that something of the user's takes the place of.
+    pub fn replaced(&self) -> &[ImagePath] {
+        &self.replaced
+    }
+
+    /// Puts an entry at its path; on a base, where the base's links lead.
+    pub fn place(&mut self, mut entry: Entry, layer: LayerName, claim: Claim, origin: &str) -> Result<(), Error> {
         let directory = matches!(entry.kind, EntryKind::Directory);
         if entry.path.is_root() {
             // The root directory is there anyway, and every runtime makes it itself.
@@ -67,6 +89,18 @@ impl Tree {
         }
         if entry.path.as_bytes().split(|b| *b == b'/').any(|name| name.starts_with(b".wh.")) {
             return Err(Error::Whiteout { path: entry.path, origin: origin.to_owned() });
+        }
+        if let Some(files) = &self.base {
+            match base::fate(&**files, &entry.path, directory, claim == Claim::Writable, origin)? {
+                Fate::There => return Ok(()),
+                Fate::Here(path) => entry.path = path,
+                Fate::Replaces(path) => {
+                    if layer != LayerName::Runtime {
+                        self.replaced.push(path.clone());
+                    }
+                    entry.path = path;
+                }
+            }
         }
         let new = Placed { entry, layer, claim, origin: origin.to_owned() };
         let Some(old) = self.entries.get_mut(&new.entry.path) else {
@@ -114,7 +148,8 @@ impl Tree {
     pub fn contains(&self, path: &ImagePath) -> bool {
         // What lies below a directory comes directly after it.
         let next = self.entries.range((Bound::Included(path), Bound::Unbounded)).next();
-        path.is_root() || next.is_some_and(|(found, _)| found.starts_with(path))
+        let of_base = || self.base.as_ref().is_some_and(|files| base::has(&**files, path));
+        path.is_root() || next.is_some_and(|(found, _)| found.starts_with(path)) || of_base()
     }
 
     /// Checks that nothing lies below a file or link.
@@ -147,6 +182,11 @@ impl Tree {
                 // Entries of one directory follow each other, so most need no look at what is above.
                 if parent != path.parent() {
                     for above in path.ancestors() {
+                        // The base's own directories stay as they are.
+                        let of_base = || self.base.as_ref().is_some_and(|files| base::has_directory(&**files, &above));
+                        if !self.entries.contains_key(&above) && of_base() {
+                            continue;
+                        }
                         entries.entry(above.clone()).or_insert_with(|| self.directory_above(above, path));
                     }
                     parent = path.parent();

@@ -185,6 +185,7 @@ impl Bench {
         own.extend_from_slice(with);
         needs::find(&NeedsRequest {
             root: Arc::clone(&self.root),
+            base: None,
             programs: programs.iter().map(|path| self.at(path)).collect(),
             choice: Choice { with: own, ..Choice::default() },
             packages: self.packages.clone(),
@@ -200,7 +201,7 @@ impl Bench {
         let (programs, mut own) = self.programs(executables);
         own.extend_from_slice(with);
         let file = |path: &String| ProgramFile { in_root: true, ..ProgramFile::at(path) };
-        let sysroot = Sysroot { root: Arc::clone(&self.root), is_host: false, platform: None };
+        let sysroot = Sysroot { root: Arc::clone(&self.root), is_host: false, platform: None, base: None };
         let request = Request {
             programs: programs.iter().map(file).collect(),
             roots: vec![sysroot],

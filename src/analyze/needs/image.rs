@@ -8,7 +8,7 @@ use crate::analyze::Confidence;
 use crate::analyze::loader::{Closure, Found, Target};
 use crate::diag::{Code, Diagnostic, Evidence, Severity, escape};
 use crate::oci::ImagePath;
-use crate::rootfs::{Node, RootError, resolve};
+use crate::rootfs::{Layered, Node, Root, RootError, resolve};
 
 /// The loader would not find the same files in the image.
 const DIFFERS: Code = Code("N003");
@@ -26,9 +26,13 @@ pub(super) fn check(request: &NeedsRequest, needs: &mut Needs) -> Result<(), Roo
         let reason = Reason::new("entrypoint", "PATH", Confidence::Asserted);
         files.insert(program.image.clone(), ImageFile { kind, executable: true, reason });
     }
-    let tree = ImageTree::new(Arc::clone(&request.root), files);
+    let tree = Arc::new(ImageTree::new(Arc::clone(&request.root), files));
+    let whole: Arc<dyn Root> = match &request.base {
+        Some(base) => Arc::new(Layered::new(Arc::clone(&tree) as Arc<dyn Root>, Arc::clone(base))?),
+        None => Arc::clone(&tree) as Arc<dyn Root>,
+    };
     let path = request.library_path.as_deref().unwrap_or_default();
-    let target = Target::new(&tree).with_library_path(path.as_bytes()).without_preload();
+    let target = Target::new(&*whole).with_library_path(path.as_bytes()).without_preload();
     let mut found = Vec::new();
     for process in &needs.processes {
         let Some(closure) = &process.closure else { continue };

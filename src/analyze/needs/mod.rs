@@ -7,6 +7,7 @@
 //! *Invariant:* the files come from one root, or are made here; nothing is executed; the outcome depends on the programs,
 //! the root and the choice alone.
 
+mod base;
 mod choice;
 mod decide;
 mod execute;
@@ -27,6 +28,7 @@ mod tree;
 mod trees;
 mod walk;
 
+pub use base::{has_libc, is_of_libc};
 pub use choice::{Choice, Selector, SelectorError};
 pub use features::FEATURES;
 pub use files::{FileSet, ImageFile, ImageFileKind};

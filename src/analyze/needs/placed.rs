@@ -15,6 +15,9 @@ use crate::rootfs::{Root, RootError};
 /// Where libraries lie that were found beside a program which has another place in the image.
 const PRIVATE_DIRECTORY: &str = "app/lib";
 
+/// The rule by which the loader of the image is told where libraries lie.
+pub(super) const CONFIGURATION: &str = "loader/configuration";
+
 /// Libraries that the loader of the image finds neither by a search path of an object nor in a default directory: for each
 /// name the path.
 #[derive(Debug, Default)]
@@ -154,10 +157,17 @@ pub(super) fn slashed(path: &ImagePath) -> Vec<u8> {
     [b"/", path.as_bytes()].concat()
 }
 
-/// What makes the loader of the image find what lies elsewhere: glibc's cache, or musl's path file.
-pub(super) fn configure(elsewhere: &Elsewhere, profile: &Profile, interpreter: &[u8], files: &mut FileSet) {
+/// What makes the loader of the image find what lies elsewhere: glibc's cache, or musl's path file. `known` are the lines
+/// of a cache that the image has from its base.
+pub(super) fn configure(
+    elsewhere: &Elsewhere,
+    profile: &Profile,
+    interpreter: &[u8],
+    known: &[CacheLine],
+    files: &mut FileSet,
+) {
     let (Some(abi), Some(libc), false) = (elsewhere.abi, elsewhere.libc, elsewhere.names.is_empty()) else { return };
-    let mut reason = Reason::new("loader/configuration", String::from_utf8_lossy(interpreter), Confidence::Proven);
+    let mut reason = Reason::new(CONFIGURATION, String::from_utf8_lossy(interpreter), Confidence::Proven);
     reason.evidence = elsewhere
         .names
         .iter()
@@ -168,7 +178,8 @@ pub(super) fn configure(elsewhere: &Elsewhere, profile: &Profile, interpreter: &
             let Some(flags) = profile.cache_flags else { return };
             let line =
                 |(name, path): (&Vec<u8>, &Vec<u8>)| CacheLine { name: name.clone(), path: path.clone(), hwcaps: None };
-            let lines: Vec<CacheLine> = elsewhere.names.iter().map(line).collect();
+            let mut lines: Vec<CacheLine> = elsewhere.names.iter().map(line).collect();
+            lines.extend(known.iter().filter(|known| !elsewhere.names.contains_key(&known.name)).cloned());
             if let (Ok(bytes), Ok(path)) = (LdCache::write(&lines, abi, flags), ImagePath::parse("etc/ld.so.cache")) {
                 files.generate(path, bytes, reason);
             }

@@ -17,6 +17,8 @@ use crate::rootfs::packages::Packages;
 pub struct NeedsRequest {
     /// The root; the programs lie in it.
     pub root: Arc<dyn Root>,
+    /// The base of the image, whose files `root` shows before all others: what it has is not added again.
+    pub base: Option<Arc<dyn Root>>,
     /// The programs.
     pub programs: Vec<ProgramAt>,
     /// What the user decided.

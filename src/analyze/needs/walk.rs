@@ -79,8 +79,11 @@ impl<'a> Walk<'a> {
         for at in 0..self.live.len() {
             self.rounds(at)?;
         }
-        self.configure();
+        self.configure()?;
         self.settle();
+        if let Some(base) = &self.request.base {
+            self.needs.files = super::base::spare(&**base, std::mem::take(&mut self.needs.files))?;
+        }
         let live = std::mem::take(&mut self.live);
         self.needs.processes = live.into_iter().map(Live::finish).collect();
         let first = self.request.programs.first().map(|program| escape(&placed::slashed(&program.image)));
@@ -384,13 +387,27 @@ impl<'a> Walk<'a> {
     }
 
     /// The configuration of the image's loader, when one is needed.
-    fn configure(&mut self) {
+    fn configure(&mut self) -> Result<(), RootError> {
+        let mut known = Vec::new();
+        if let Some(base) = &self.request.base {
+            // What the base's own cache leads to needs no word of ours.
+            let mut new = std::collections::BTreeMap::new();
+            for (name, path) in std::mem::take(&mut self.elsewhere.names) {
+                if resolve(&**base, &path)?.is_none() {
+                    new.insert(name, path);
+                }
+            }
+            self.elsewhere.names = new;
+            let closure = self.live.iter().find_map(|live| live.closure.as_ref());
+            known = closure.map_or(Ok(Vec::new()), |closure| super::base::cache_lines(&**base, closure))?;
+        }
         for live in &self.live {
             let Some(closure) = &live.closure else { continue };
             let Some(interpreter) = closure.loaded.iter().find(|l| l.found == Found::Interpreter) else { continue };
-            placed::configure(&self.elsewhere, &closure.profile, &interpreter.path, &mut self.files);
-            return;
+            placed::configure(&self.elsewhere, &closure.profile, &interpreter.path, &known, &mut self.files);
+            break;
         }
+        Ok(())
     }
 }
 
