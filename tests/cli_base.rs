@@ -354,3 +354,113 @@ fn what_can_be_no_base_is_refused_with_the_reason() {
     assert_eq!(refused.code(), Some(1));
     assert!(!bench.join("no").exists());
 }
+
+/// An image of `hello` on the first base, and a second base under `v2` whose tree `change` has changed.
+fn two_bases(change: impl FnOnce(&Sysroot)) -> Option<Ground> {
+    let ground = ground()?;
+    ground.build(&["--env", "MINE=2", "--env", "KEEP=mine"]);
+    change(&ground.tree);
+    ground.again("v2");
+    Some(ground)
+}
+
+fn rebase(ground: &Ground, words: &[&str]) -> support::cli::Run {
+    let (old, new) = (format!("oci:{}:v1", ground.layout.display()), format!("oci:{}:v2", ground.layout.display()));
+    ground.bench.run([&["rebase", "oci:out", "oci:new", "--onto", &new, "--from", &old], words].concat())
+}
+
+#[test]
+fn a_rebased_image_is_the_one_that_a_build_would_make() {
+    let change = |tree: &Sysroot| tree.file("etc/motd", "of a newer base\n");
+    let Some(ground) = two_bases(change) else { return };
+    let bench = &ground.bench;
+    base::change_config(&ground.layout, "v2", |config| {
+        config["config"]["Env"] = json!(["PATH=/newer/bin", "KEEP=base", "NEW=1"]);
+        config["x-unknown"] = json!("newer");
+    });
+    let rebased = rebase(&ground, &[]).succeeds();
+    bench.run(["validate", "oci:new"]).succeeds();
+    let (manifest, config) = read(&bench.join("new"), "latest");
+    assert_eq!(config["config"]["Env"], json!(["PATH=/newer/bin", "KEEP=mine", "NEW=1", "MINE=2"]));
+    assert_eq!((&config["x-unknown"], &config["config"]["Healthcheck"]), (&json!("newer"), &Value::Null));
+    let (below, _) = read(&ground.layout, "v2");
+    assert_eq!(digests(&manifest)[..2], digests(&below));
+    // A build on that base gives the same image to the byte.
+    let onto = format!("oci:{}:v2", ground.layout.display());
+    let words = ["build", "./hello", "--env", "MINE=2", "--env", "KEEP=mine", "--base", &onto, "--output", "oci:built"];
+    let built = bench.run(words).succeeds();
+    let digest = |text: &str| text.trim_end().rsplit('@').next().unwrap().to_owned();
+    assert_eq!(digest(&rebased), digest(&built));
+    // Its plan goes with it.
+    bench.run(["why", "oci:new", "/app/hello"]).succeeds();
+    if let Some(runner) = Runner::find() {
+        let bundle = runner.unpack(&bench.join("new"), "latest", bench.path());
+        assert_eq!(bundle.does(&Setup::default()), "hello, of a newer base\n");
+    }
+}
+
+#[test]
+fn a_base_on_which_the_image_would_not_work_is_refused() {
+    let without_libc = |tree: &Sysroot| {
+        let libc = tree.path.join("usr/lib/x86_64-linux-gnu/libc.so.6");
+        std::fs::remove_file(libc).unwrap();
+    };
+    let Some(ground) = two_bases(without_libc) else { return };
+    let refused = rebase(&ground, &[]);
+    assert_eq!(refused.code(), Some(1));
+    assert!(refused.stderr().contains("L001") && refused.stderr().contains("libc.so.6"), "{}", refused.stderr());
+    assert!(!ground.bench.join("new").exists());
+
+    let Some(ground) = two_bases(|tree| tree.link("app", "srv")) else { return };
+    let refused = rebase(&ground, &[]);
+    assert_eq!(refused.code(), Some(1));
+    let text = "error: `/app` cannot lie on the new base as it is: there `/app` is a link";
+    assert!(refused.stderr().starts_with(text), "{}", refused.stderr());
+
+    let (old, other) = (format!("oci:{}:v1", ground.layout.display()), format!("oci:{}:v2", ground.layout.display()));
+    let unsaid = ground.bench.run(["rebase", "oci:out", "oci:new", "--onto", &old]);
+    assert!(unsaid.stderr().contains("does not say which base"), "{}", unsaid.stderr());
+    let wrong = ground.bench.run(["rebase", "oci:out", "oci:new", "--onto", &old, "--from", &other]);
+    assert!(wrong.stderr().contains("do not begin with those of the base"), "{}", wrong.stderr());
+}
+
+#[test]
+fn rebasing_in_a_registry_finds_the_old_base_by_its_annotations() {
+    let Some(ground) = ground() else { return };
+    let bench = &ground.bench;
+    let (server, seen) = registry();
+    let host = server.addr().to_string();
+    ground.tree.file("etc/motd", "of a newer base\n");
+    ground.again("v2");
+    let (base, tag) = (format!("{host}/bases/web"), format!("{host}/apps/hello:v1"));
+    for version in ["v1", "v2"] {
+        let from = format!("oci:{}:{version}", ground.layout.display());
+        bench.run(["copy", &from, &format!("{base}:{version}")]).succeeds();
+    }
+    bench.run(["build", "./hello", "--base", &format!("{base}:v1"), "--tag", &tag, "--push", "--no-cache"]).succeeds();
+    let start = seen.seen().len();
+    let run = bench.run(["rebase", &tag, "--onto", &format!("{base}:v2"), "--format", "json"]).succeeds();
+    let told: Value = serde_json::from_str(&run).unwrap();
+    assert_eq!((&told["layersCarried"], &told["layersOfBase"]), (&json!(1), &json!(2)));
+    let requests = seen.seen().split_off(start);
+    let (below, _) = read(&ground.layout, "v2");
+    let mounted = requests.iter().filter(|r| r.target.contains("mount=") && r.status == Some(201)).count();
+    let sent = |digest: &String| requests.iter().any(|r| r.kind == RequestKind::UploadPut && r.target.contains(digest));
+    assert!(mounted > 0 && !digests(&below).iter().any(sent), "{requests:#?}");
+    bench.run(["validate", &tag]).succeeds();
+    if let Some(crane) = peers::find("crane") {
+        // crane finds the same base, and its rebase back gives the first layers again.
+        let manifest = base::run(Command::new(&crane).args(["manifest", &tag]));
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        assert_eq!(manifest["annotations"]["org.opencontainers.image.base.name"], format!("{base}:v2"));
+        base::run(Command::new(&crane).args([
+            "rebase",
+            &tag,
+            "--new_base",
+            &format!("{base}:v1"),
+            "-t",
+            &format!("{tag}-back"),
+        ]));
+        bench.run(["validate", &format!("{tag}-back")]).succeeds();
+    }
+}

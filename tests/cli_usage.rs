@@ -15,7 +15,7 @@ fn words_that_mean_nothing() {
         (
             &["frobnicate"],
             "error: there is no verb `frobnicate`\n\nhint: verbs are `build`, `plan`, `inspect`, `why`, `explain`, \
-             `diff`, `push`, `pull`, `copy`, `login`, `logout`, `validate`, `serve`, `completions`\n",
+             `diff`, `push`, `pull`, `copy`, `rebase`, `login`, `logout`, `validate`, `serve`, `completions`\n",
         ),
         (&["build", "./x", "--lable", "a=b"], "error: there is no flag `--lable`\n\nhint: did you mean `--label`?\n"),
         (&["build", "./x", "--xyzzy"], "error: there is no flag `--xyzzy`\n\nhint: see `coracle build --help`\n"),
@@ -25,7 +25,7 @@ fn words_that_mean_nothing() {
         ),
         (
             &["build", "./x", "--format", "jsn"],
-            "error: `jsn` is not a value of `--format`\n\nhint: did you mean `json`? allowed are `text`, `json`\n",
+            "error: `jsn` is not a value of `--format`\n\nhint: did you mean `json`? allowed are `text`, `json`, `docker`\n",
         ),
         (&["build", "./x", "--tag"], "error: `--tag` needs a value\n\nhint: see `coracle build --help`\n"),
         (
@@ -62,7 +62,7 @@ fn annotations_for_github_actions_are_escaped() {
     let bench = Workbench::new().env("GITHUB_ACTIONS", "true");
     bench.run(["build", "./x", "--format", "50%\nx"]).fails(
         1,
-        "error: `50%\\nx` is not a value of `--format`\n\nhint: allowed are `text`, `json`\n\
+        "error: `50%\\nx` is not a value of `--format`\n\nhint: allowed are `text`, `json`, `docker`\n\
          ::error title=coracle::`50%25\\nx` is not a value of `--format`\n",
     );
 }

@@ -51,6 +51,9 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::OnlyForWriting(_) => {
             (Blame::Input, Some("save it with `docker save IMAGE -o FILE` and name `archive:FILE`".to_owned()))
         }
+        Error::NoBaseKnown { .. } | Error::NotOnBase { .. } | Error::DoesNotFit { .. } | Error::NeedsMore { .. } => {
+            (Blame::Input, Some(hint_of_rebase(error).to_owned()))
+        }
         Error::Registry(error) => return of_registry(error),
         Error::Network(error) => return of_network(error),
         Error::LayerType { .. } => (Blame::Input, None),
@@ -67,6 +70,30 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::Root(_) => (Blame::Input, Some("check `--root`: a directory that may be read".to_owned())),
         Error::Walk(error) => (blame_of_walk(error), hint_of_walk(error)),
         Error::Layer(error) => return of_layer(error),
+        Error::EmptyRoot
+        | Error::RootDirectory { .. }
+        | Error::RootPlatforms { .. }
+        | Error::RootNotAnImage(_)
+        | Error::RootLayers { .. } => of_root(error),
+        Error::Image(error) => return of_image(error),
+        Error::Task(_) => (Blame::Environment, None),
+        Error::Store(error) => return of_store(error),
+    };
+    finish(Failure::of(blame, error), error, hint)
+}
+
+/// What to do when an image cannot be put onto another base.
+const fn hint_of_rebase(error: &Error) -> &'static str {
+    match error {
+        Error::NoBaseKnown { .. } => "name it with `--from BASE`",
+        Error::NotOnBase { .. } => "name the right one with `--from BASE`, or build it again",
+        _ => "build the image again on that base: `coracle build … --base BASE`",
+    }
+}
+
+/// Whose turn it is when a root cannot be used.
+fn of_root(error: &Error) -> (Blame, Option<String>) {
+    match error {
         Error::EmptyRoot => (Blame::Input, Some(format!("name a root: {ROOTS}"))),
         Error::RootDirectory { source, .. } => {
             // A name in a registry without its prefix is taken for a directory.
@@ -78,11 +105,8 @@ pub fn of_pipeline(error: &Error) -> Failure {
         Error::RootLayers { .. } => {
             (Blame::Input, Some("`coracle validate` says what else is wrong with it".to_owned()))
         }
-        Error::Image(error) => return of_image(error),
-        Error::Task(_) => (Blame::Environment, None),
-        Error::Store(error) => return of_store(error),
-    };
-    finish(Failure::of(blame, error), error, hint)
+        _ => (Blame::Input, None),
+    }
 }
 
 /// The failure of an error of opening a base.

@@ -26,6 +26,7 @@ mod plan;
 mod progress;
 mod pull;
 mod push;
+mod rebase;
 mod report;
 mod request;
 mod run;
@@ -115,6 +116,11 @@ pub enum Command {
     /// Between registries, OCI layouts and archives, digests unchanged. Within one registry its blobs are taken over without being
     /// fetched. The order is blobs, manifests, what refers to them, tags last.
     Copy(copy::Args),
+    /// Put an image onto another base, without building it again
+    ///
+    /// Its own layers stay, those of its base are replaced, and of the config what came from the base. The verdict of a build is given
+    /// on the new base first: what would not start there is refused.
+    Rebase(rebase::Args),
     /// Keep user and password of a registry where docker and podman read them too
     ///
     /// The registry is asked first. The file is `--authfile`, `$REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json` or

@@ -8,7 +8,8 @@ use super::output::Output;
 use super::parse::{NoWork, parse};
 use super::settings::Variables;
 use super::{
-    Cli, Command, build, completions, copy, diff, explain, inspect, login, plan, pull, push, serve, validate, why,
+    Cli, Command, build, completions, copy, diff, explain, inspect, login, plan, pull, push, rebase, serve, validate,
+    why,
 };
 
 /// Runs the program on a command line, its first word being the program's own name, and gives the exit code.
@@ -49,6 +50,7 @@ fn dispatch(cli: &Cli, variables: &Variables) -> Result<(), Failure> {
         Command::Logout(args) => login::logout(args, variables, &quietly(args.quiet)),
         Command::Push(args) => push::run(args, variables, &quietly(args.common.quiet)),
         Command::Pull(args) => pull::run(args, variables, &quietly(args.common.quiet)),
+        Command::Rebase(args) => rebase::run(args, variables, &quietly(args.common.quiet)),
         Command::Serve(args) => serve::run(args, variables, &quietly(args.quiet)),
         Command::Validate(args) => validate::run(args, variables, &quietly(args.common.quiet)),
     }

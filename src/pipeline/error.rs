@@ -121,6 +121,34 @@ pub enum Error {
         /// Its media type.
         media_type: String,
     },
+    /// An image of which nobody knows what it was built on.
+    #[error("`{image}` does not say which base it was built on")]
+    NoBaseKnown {
+        /// The image.
+        image: String,
+    },
+    /// An image that does not stand on the base.
+    #[error("the layers of `{image}` do not begin with those of the base that it is said to have")]
+    NotOnBase {
+        /// The image.
+        image: String,
+    },
+    /// A path that cannot lie on another base as it is.
+    #[error("`{path}` cannot lie on the new base as it is: there `{at}` {reason}")]
+    DoesNotFit {
+        /// The path of the image.
+        path: oci::ImagePath,
+        /// The path of the base.
+        at: oci::ImagePath,
+        /// What the base has there.
+        reason: &'static str,
+    },
+    /// What the new base does not have and the image did not bring.
+    #[error("on the new base the program lacks {}", paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", "))]
+    NeedsMore {
+        /// Paths.
+        paths: Vec<String>,
+    },
     /// A root without a name.
     #[error("the name of the root is empty")]
     EmptyRoot,

@@ -23,6 +23,7 @@ mod pack;
 pub mod places;
 mod plans;
 pub mod programs;
+mod rebase;
 mod request;
 pub mod root;
 pub mod sysroot;
@@ -36,6 +37,7 @@ pub use explain::{AttemptReport, Explanation, SearchReport, StepReport, explain}
 pub use look::{Seen, SeenImage, SeenPath, all_paths, look, paths};
 pub use outcome::{ImageSummary, Outcome, Place, Timing};
 pub use plans::plans_of;
+pub use rebase::{Rebased, rebase};
 pub use request::{Delivery, Locked, ProgramFile, Request};
 pub use root::{OpenRoot, RootImage, RootSpec, open_roots};
 

@@ -59,7 +59,7 @@ pub async fn plans_of(
     if plans.is_empty() { Err(Error::NoPlan(location.to_string())) } else { Ok(plans) }
 }
 
-async fn of_image(store: &dyn Store, image: &SeenImage) -> Result<Option<PlanView>, Error> {
+pub(super) async fn of_image(store: &dyn Store, image: &SeenImage) -> Result<Option<PlanView>, Error> {
     for referrer in store.referrers(image.raw.digest()).await? {
         // A registry may leave the type out of its list.
         if referrer.artifact_type.as_deref().is_some_and(|kind| kind != PLAN_TYPE) {

@@ -242,7 +242,11 @@ pub(super) async fn opened(
 }
 
 /// The one image that is meant.
-fn choose<'s>(seen: &'s Seen, wanted: Option<&Platform>, shown: &str) -> Result<(&'s SeenImage, Platform), Error> {
+pub(super) fn choose<'s>(
+    seen: &'s Seen,
+    wanted: Option<&Platform>,
+    shown: &str,
+) -> Result<(&'s SeenImage, Platform), Error> {
     // Attestations in an index are images for the platform `unknown`, and artifacts have no platform at all.
     let platform = |image: &'s SeenImage| image.config.as_ref().map(|config| config.platform.normalized());
     let all = seen.images.iter().filter_map(|image| Some((image, platform(image)?)));
