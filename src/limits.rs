@@ -432,3 +432,6 @@ pub const MAX_MIRRORS: usize = 16;
 
 /// Hosts with a directory of their own below one `certs.d`.
 pub const MAX_HOST_DIRECTORIES: usize = 4096;
+
+/// Smallest part of a chunked upload that is tried: below it a layer would take thousands of requests.
+pub const MIN_CHUNK_BYTES: u64 = 256 << 10;

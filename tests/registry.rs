@@ -6,6 +6,8 @@ mod auth;
 mod auth_server;
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "registry/clients.rs"]
+mod clients;
 #[path = "registry/cuts.rs"]
 mod cuts;
 #[path = "registry/faults.rs"]

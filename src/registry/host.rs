@@ -1,16 +1,16 @@
 //! One registry host: its URL, its limits, what was learned of it, and the loop of attempts.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::auth::{Auth, Grant, Wants};
 use super::error::complaints;
 use super::flight::Flights;
+use super::pace::Pace;
 use super::upload::Way;
 use super::{CredentialSource, Error, StatusError};
 use crate::limits;
@@ -19,9 +19,6 @@ use crate::net::{
     status_retry,
 };
 use crate::oci::{Digest, RedactedUrl};
-
-/// Transfers of blobs at the same time with one host.
-const TRANSFERS_PER_HOST: usize = 4;
 
 /// 401 answers that one call learns from: the first names the scheme, the second refuses a token that has run out.
 const CHALLENGES_PER_CALL: u32 = 2;
@@ -54,7 +51,9 @@ pub(super) struct Host {
     pub(super) client: HttpClient,
     pub(super) credentials: Arc<dyn CredentialSource>,
     pub(super) policy: RetryPolicy,
-    pub(super) transfers: Semaphore,
+    pub(super) pace: Pace,
+    /// Largest part of a chunked upload that it takes, as far as is known.
+    chunk: AtomicU64,
     /// Held while a list of referrers is read and written again.
     pub(super) attaching: tokio::sync::Mutex<()>,
     /// Blobs that are known to be in a repository, and pushes under way.
@@ -104,7 +103,8 @@ impl Host {
             client,
             credentials,
             policy,
-            transfers: Semaphore::new(TRANSFERS_PER_HOST),
+            pace: Pace::default(),
+            chunk: AtomicU64::new(u64::MAX),
             attaching: tokio::sync::Mutex::default(),
             pushed: Flights::default(),
             base,
@@ -173,6 +173,21 @@ impl Host {
         *known = way.max(*known);
     }
 
+    /// The part of a chunked upload that the host takes.
+    pub(super) fn chunk(&self, wanted: u64) -> u64 {
+        wanted.min(self.chunk.load(Ordering::Relaxed))
+    }
+
+    /// A part of this size was too large. False when there is no smaller one to try.
+    pub(super) fn learn_chunk(&self, refused: u64) -> bool {
+        let smaller = refused / 2;
+        if smaller < limits::MIN_CHUNK_BYTES {
+            return false;
+        }
+        self.chunk.fetch_min(smaller, Ordering::Relaxed);
+        true
+    }
+
     /// A repository of this host that is known to hold the blob.
     pub(super) fn home(&self, digest: &Digest) -> Option<String> {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
@@ -231,10 +246,19 @@ impl Host {
     }
 
     async fn send(&self, request: &Request) -> Result<Response, net::Error> {
+        self.pace.wait().await;
         if self.client.observer().cancelled() {
             return Err(net::Error::Cancelled);
         }
-        self.client.send(request).await
+        let outcome = self.client.send(request).await;
+        if let Ok(response) = &outcome
+            && response.status() == StatusCode::TOO_MANY_REQUESTS
+        {
+            // What is not waited for ends this operation, and holds no other.
+            let asked = retry_after(response.headers(), SystemTime::now()).unwrap_or(self.policy.base);
+            self.pace.slow_down(if asked > self.policy.retry_after_cap { self.policy.base } else { asked });
+        }
+        outcome
     }
 
     /// A call that must be answered by one of these statuses.

@@ -72,8 +72,7 @@ impl Mirrors {
     /// [`Error::Cancelled`] alone.
     pub(super) async fn blob(&self, descriptor: &Descriptor, spool: &Path) -> Result<Option<Blob>, Error> {
         for mirror in self.standing() {
-            // invariant: the semaphore is never closed, and without a permit only the bound would be lost
-            let _permit = mirror.host.transfers.acquire().await;
+            let _slot = mirror.host.pace.slot().await;
             let found = download::fetch(&mirror.host, &mirror.name, descriptor, spool).await;
             if let Some(blob) = mirror.kept(found)? {
                 return Ok(Some(blob));

@@ -18,8 +18,10 @@ mod hosts;
 mod listing;
 mod manifest;
 mod mirrors;
+mod pace;
 mod referrers;
 mod repository;
+mod resume;
 mod token;
 mod upload;
 

@@ -160,7 +160,8 @@ impl Repository {
     }
 
     /// Brings a blob there: not at all when it is there, by a mount where one is possible, else by an upload. Any
-    /// number may run at a time; those of one digest run once, and at most four transfers with one host at once.
+    /// number may run at a time; those of one digest run once, and at most four transfers with one host at once, fewer when
+    /// it says that it is too much.
     ///
     /// # Errors
     /// The registry's answer, the transport's trouble, or that the blob's source does not give what it promises.
@@ -169,12 +170,12 @@ impl Repository {
         let key = (self.name.clone(), digest.clone());
         let mut put = Put::Existed;
         let work = async {
-            // invariant: the semaphore is never closed, and without a permit only the bound would be lost
-            let _permit = self.host.transfers.acquire().await;
+            let _slot = self.host.pace.slot().await;
             upload::report(&self.host, blob, None);
             let outcome = self.transfer(blob).await;
             upload::report(&self.host, blob, Some(&outcome));
             put = outcome?;
+            self.host.pace.went_well();
             Ok::<(), Error>(())
         };
         self.host.pushed.once(key, work).await?;
@@ -217,8 +218,7 @@ impl Repository {
         let outcome = match self.mirrors.blob(descriptor, &self.spool).await {
             Ok(Some(blob)) => Ok(blob),
             Ok(None) => {
-                // invariant: as in `push_blob`
-                let _permit = self.host.transfers.acquire().await;
+                let _slot = self.host.pace.slot().await;
                 download::fetch(&self.host, &self.name, descriptor, &self.spool).await
             }
             Err(error) => Err(error),

@@ -41,10 +41,10 @@ impl Way {
 
 /// An upload session.
 #[derive(Debug, Clone)]
-struct Session {
-    url: Url,
-    reach: Reach,
-    chunk: u64,
+pub(super) struct Session {
+    pub(super) url: Url,
+    pub(super) reach: Reach,
+    pub(super) chunk: u64,
 }
 
 /// What the registry answered to the opening request.
@@ -66,7 +66,7 @@ impl Upload<'_> {
         &self.blob.descriptor().digest
     }
 
-    fn wants(&self) -> Wants {
+    pub(super) fn wants(&self) -> Wants {
         Wants::push(self.repository)
     }
 
@@ -108,7 +108,20 @@ impl Upload<'_> {
                 }
                 Err(failure) => failure,
             };
+            let failure = match self.resume(&current, failure).await {
+                Ok(()) => {
+                    self.host.learn_way(way);
+                    return Ok(Put::Written);
+                }
+                Err(failure) => failure,
+            };
             self.cancel(&current).await;
+            if way == Way::Chunks && failure.is_status(StatusCode::PAYLOAD_TOO_LARGE) {
+                let refused = self.host.chunk(current.chunk);
+                if self.host.learn_chunk(refused.min(self.blob.descriptor().size)) {
+                    continue;
+                }
+            }
             match (failure.steps_down(), way.next()) {
                 (true, Some(next)) => {
                     way = next;
@@ -173,7 +186,7 @@ impl Upload<'_> {
         }
     }
 
-    fn session(&self, method: &Method, response: &Response) -> Result<Session, Error> {
+    pub(super) fn session(&self, method: &Method, response: &Response) -> Result<Session, Error> {
         let location = response.header(header::LOCATION.as_str()).ok_or_else(|| Error::NoHeader {
             method: method.clone(),
             url: RedactedUrl::new(response.url().clone()),
@@ -200,7 +213,7 @@ impl Upload<'_> {
     async fn chunks(&self, session: &Session) -> Result<(), Failure> {
         let size = self.blob.descriptor().size;
         let mut session = session.clone();
-        let chunk = session.chunk;
+        let chunk = self.host.chunk(session.chunk);
         let mut at = 0;
         while at < size {
             let length = chunk.min(size - at);
@@ -212,7 +225,12 @@ impl Upload<'_> {
     }
 
     /// One PATCH; the session's next URL.
-    async fn patch(&self, session: &Session, body: Payload, range: Option<(u64, u64)>) -> Result<Session, Failure> {
+    pub(super) async fn patch(
+        &self,
+        session: &Session,
+        body: Payload,
+        range: Option<(u64, u64)>,
+    ) -> Result<Session, Failure> {
         let mut call = self.transfer(Method::PATCH, session.url.clone(), session.reach, body);
         if let Some((at, length)) = range {
             // Without a unit, as the distribution-spec has it.
@@ -233,7 +251,7 @@ impl Upload<'_> {
     }
 
     /// The PUT that ends a session.
-    async fn finish(&self, session: &Session, body: Payload) -> Result<(), Failure> {
+    pub(super) async fn finish(&self, session: &Session, body: Payload) -> Result<(), Failure> {
         let mut url = session.url.clone();
         // Appended to what is there: registries keep their state in the query and may have signed it.
         let query = match url.query() {
@@ -288,7 +306,7 @@ impl Upload<'_> {
 }
 
 /// Why one attempt failed.
-enum Failure {
+pub(super) enum Failure {
     /// A status.
     Answer { error: Error, retry: net::Retry, asked: Option<std::time::Duration> },
     /// No answer.
@@ -306,6 +324,10 @@ impl Failure {
         })
     }
 
+    fn is_status(&self, status: StatusCode) -> bool {
+        matches!(self, Self::Answer { error, .. } if error.is_status(status))
+    }
+
     /// Whether the registry refuses this way of sending rather than the content.
     fn steps_down(&self) -> bool {
         let Self::Answer { error, .. } = self else { return false };
@@ -318,7 +340,16 @@ impl Failure {
         }
     }
 
-    fn pause(&self, host: &Host, failures: u32) -> Option<std::time::Duration> {
+    /// Whether the transfer broke off, so that the registry may have a part of it.
+    pub(super) const fn is_cut(&self) -> bool {
+        match self {
+            Self::Net { .. } => true,
+            Self::Answer { retry, .. } => matches!(retry, net::Retry::Yes),
+            Self::Final(_) => false,
+        }
+    }
+
+    pub(super) fn pause(&self, host: &Host, failures: u32) -> Option<std::time::Duration> {
         let (retry, asked) = match self {
             Self::Answer { error, retry, asked } => {
                 // The session is gone, as after an upload that was cut: a new one may do.

@@ -100,6 +100,8 @@ async fn put_all(
     let mut blobs: Vec<Blob> = images.iter().flat_map(Image::blobs).cloned().collect();
     let mut seen = std::collections::HashSet::new();
     blobs.retain(|blob| seen.insert(blob.descriptor().digest.clone()));
+    // Small ones first: a large one then does not stand before them all.
+    blobs.sort_by_key(|blob| blob.descriptor().size);
     let manifests: Vec<RawManifest> = images.iter().map(|i| i.manifest().clone()).chain(index.cloned()).collect();
     // invariant: an image is one, and an index has at least one
     let Some(root) = manifests.last().cloned() else { return Err(Error::Cancelled) };
@@ -136,7 +138,9 @@ async fn copy_tree(
     options: &CopyOptions,
     copied: &mut Copied,
 ) -> Result<(), Error> {
-    let work: Vec<_> = tree.blobs.iter().cloned().map(|blob| copy_blob(from, blob, to, &options.observer)).collect();
+    let mut blobs = tree.blobs.clone();
+    blobs.sort_by_key(|blob| blob.size);
+    let work: Vec<_> = blobs.into_iter().map(|blob| copy_blob(from, blob, to, &options.observer)).collect();
     let mut done = stream::iter(work).buffer_unordered(options.concurrency.max(1));
     while let Some((descriptor, put)) = done.try_next().await? {
         copied.count(&descriptor, put);

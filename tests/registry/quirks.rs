@@ -86,7 +86,7 @@ async fn a_refusal_before_the_body_is_sent_is_heard() {
     let told = report(&repository.put_blob(&blob).await.unwrap_err()).replace(&registry.host(), "HOST");
     assert_eq!(
         told,
-        "HOST/a failed\ncaused by: `PATCH http://HOST/v2/a/blobs/uploads/3?state=REDACTED` was answered `413 Payload \
+        "HOST/a failed\ncaused by: `PATCH http://HOST/v2/a/blobs/uploads/7?state=REDACTED` was answered `413 Payload \
          Too Large`"
     );
 }
@@ -392,4 +392,22 @@ async fn everything_there_costs_one_request_per_piece() {
     let before = registry.seen().len();
     assert_eq!(push_with_fresh_client().await, [Put::Existed; 5]);
     assert_eq!(methods(&registry)[before..], ["HEAD"; 5]);
+}
+
+#[tokio::test]
+async fn parts_that_are_too_large_are_halved_and_remembered() {
+    let registry = Scripted::start(move |seen, _| {
+        let too_large = matches!(seen.method.as_str(), "PUT" | "PATCH") && seen.body.len() > 1_200_000;
+        too_large.then(|| Answer::new(413, ""))
+    });
+    let spool = tempfile::tempdir().unwrap();
+    let repository =
+        client_with(CredentialChain::anonymous(), spool.path()).repository(&reference(&registry.host(), "a")).unwrap();
+    assert_eq!(repository.put_blob(&noise(3_000_000)).await.unwrap(), Put::Written);
+    let before = registry.seen().len();
+    assert_eq!(repository.put_blob(&noise(2_500_000)).await.unwrap(), Put::Written);
+    let ranges: Vec<String> =
+        registry.seen()[before..].iter().filter_map(|seen| seen.header("content-range").map(str::to_owned)).collect();
+    assert_eq!(ranges, ["0-749999", "750000-1499999", "1500000-2249999", "2250000-2499999"]);
+    assert!(registry.state().uploads.is_empty());
 }

@@ -14,16 +14,21 @@ pub enum Kind {
     Distribution2,
     /// distribution 3.
     Distribution3,
+    /// olareg, which lists referrers.
+    Olareg,
 }
 
 impl Kind {
-    /// Both.
+    /// Those that can be made to want passwords.
     pub const ALL: [Self; 2] = [Self::Distribution2, Self::Distribution3];
+    /// Those that take everybody.
+    pub const OPEN: [Self; 3] = [Self::Distribution2, Self::Distribution3, Self::Olareg];
 
     const fn program(self) -> &'static str {
         match self {
             Self::Distribution2 => "docker-registry",
             Self::Distribution3 => "registry",
+            Self::Olareg => "olareg",
         }
     }
 }
@@ -69,9 +74,14 @@ impl RegistryPeer {
         // The program cannot tell which port it chose, so it is chosen here; another process may be quicker.
         for _ in 0..20 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let config = directory.path().join("config.yml");
-            std::fs::write(&config, configuration(directory.path(), port, more)).unwrap();
-            if let Some(child) = spawn(&program, &config) {
+            let started = if kind == Kind::Olareg {
+                spawn_olareg(&program, port, directory.path())
+            } else {
+                let config = directory.path().join("config.yml");
+                std::fs::write(&config, configuration(directory.path(), port, more)).unwrap();
+                spawn(&program, &config)
+            };
+            if let Some(child) = started {
                 return Some(Self { child, port, _directory: directory });
             }
         }
@@ -98,6 +108,27 @@ fn configuration(directory: &Path, port: u16, more: &str) -> String {
          rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{more}",
         root.display()
     )
+}
+
+/// Starts olareg, which does not say when it listens; `None` when it ends before that.
+fn spawn_olareg(program: &Path, port: u16, directory: &Path) -> Option<Child> {
+    let mut child = Command::new(program)
+        .args(["serve", "--addr", "127.0.0.1", "--port", &port.to_string(), "--dir"])
+        .arg(directory.join("data"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let since = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        assert!(since.elapsed().as_secs() < 60, "olareg does not listen");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Some(child)
 }
 
 /// Starts the program and waits until it says that it listens; `None` when it ends before that.
