@@ -163,3 +163,23 @@ fn what_cannot_be_copied_is_told() {
     let run = bench.run(["copy", "oci:out", "oci:other", "--platform", "linux/s390x"]);
     assert!(run.code() == Some(1) && run.stderr().contains("linux/s390x"), "{}", run.stderr());
 }
+
+#[test]
+fn one_run_to_many_repositories_sends_each_blob_once() {
+    let bench = bench();
+    let (server, seen) = registry(Quirks::default());
+    bench.run(["build", "./hello-amd64", "--output", "oci:one", "--no-cache"]).succeeds();
+    let places: Vec<String> = (0..10).map(|n| format!("{}/r{n}/hello:v1", server.addr())).collect();
+    let words = ["copy", "oci:one"].into_iter().map(str::to_owned).chain(places.iter().cloned());
+    bench.run(words).succeeds();
+    let requests = seen.seen();
+    let puts = requests.iter().filter(|request| request.kind == RequestKind::UploadPut);
+    let mut sent: Vec<&str> = puts.filter_map(|request| request.target.split("digest=").nth(1)).collect();
+    let count = sent.len();
+    sent.sort_unstable();
+    sent.dedup();
+    assert!(count > 0 && sent.len() == count, "{sent:?}");
+    for place in &places {
+        bench.run(["validate", place]).succeeds();
+    }
+}

@@ -4,6 +4,7 @@ use super::deliver::{named_layout, with_tag};
 use super::{Environment, Error, places};
 use crate::observe::SharedObserver;
 use crate::oci::{Digest, Platform, RawManifest, Reference, Tag};
+use crate::registry::Registry;
 use crate::store::{self, Archive, ArchiveOptions, CopyOptions, Daemon, Location, Pointer, Referrers, Store};
 
 /// What a copy brought to one place.
@@ -52,9 +53,11 @@ pub async fn copy(
             return Err(Error::NoReferrers(place.to_string()));
         }
     }
+    // One client for all: what one repository of a registry has been given, the next takes over from it.
+    let registry = environment.registry(observer)?;
     let mut done = Vec::with_capacity(to.len());
     for place in to {
-        done.push(copy_one(from, &source, place, scope, environment, observer).await?);
+        done.push(copy_one(from, &source, place, scope, (environment, &registry), observer).await?);
     }
     Ok(done)
 }
@@ -64,7 +67,7 @@ async fn copy_one(
     source: &places::Opened,
     to: &Location,
     scope: &CopyScope,
-    environment: &Environment,
+    (environment, registry): (&Environment, &Registry),
     observer: &SharedObserver,
 ) -> Result<CopiedTo, Error> {
     let (store, pointer) = (&*source.store, &source.pointer);
@@ -89,7 +92,7 @@ async fn copy_one(
         }
         Location::Layout { directory, .. } => named_layout(directory, &names)?,
         Location::Registry(reference) => {
-            let target = environment.registry(observer)?.repository(reference)?;
+            let target = registry.repository(reference)?;
             match from {
                 Location::Registry(source) => Box::new(target.mounting_from(source)),
                 _ => Box::new(target),

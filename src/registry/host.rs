@@ -1,6 +1,6 @@
 //! One registry host: its URL, its limits, what was learned of it, and the loop of attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -66,6 +66,8 @@ pub(super) struct Host {
     auth: Auth,
     way: Mutex<Way>,
     homes: Mutex<BTreeMap<Digest, String>>,
+    /// Blobs that were asked for a moment ago and were not there, by repository.
+    absent: Mutex<BTreeSet<(String, Digest)>>,
 }
 
 /// One operation: the request and what it needs.
@@ -114,6 +116,7 @@ impl Host {
             auth: Auth::default(),
             way: Mutex::default(),
             homes: Mutex::default(),
+            absent: Mutex::default(),
         })
     }
 
@@ -191,6 +194,18 @@ impl Host {
     /// A repository of this host that is known to hold the blob.
     pub(super) fn home(&self, digest: &Digest) -> Option<String> {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// Remembers that a repository does not have a blob, until somebody acts on it.
+    pub(super) fn learn_absent(&self, repository: &str, digest: &Digest) {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.insert((repository.to_owned(), digest.clone()));
+    }
+
+    /// Whether it was found absent since the last call: one question is enough for one upload.
+    pub(super) fn take_absent(&self, repository: &str, digest: &Digest) -> bool {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.remove(&(repository.to_owned(), digest.clone()))
     }
 
     pub(super) fn learn_home(&self, digest: &Digest, repository: &str) {

@@ -156,7 +156,11 @@ impl Repository {
     /// # Errors
     /// What the registry answers but 200 and 404.
     pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        Ok(upload::blob_size(&self.host, &self.name, digest, Wants::pull(&self.name)).await?.flatten())
+        let size = upload::blob_size(&self.host, &self.name, digest, Wants::pull(&self.name)).await?;
+        if size.is_none() {
+            self.host.learn_absent(&self.name, digest);
+        }
+        Ok(size.flatten())
     }
 
     /// Brings a blob there: not at all when it is there, by a mount where one is possible, else by an upload. Any
@@ -187,7 +191,8 @@ impl Repository {
         let known = self.host.home(&blob.descriptor().digest).filter(|home| *home != self.name);
         let mount_from = known.or_else(|| self.mount_from.clone().filter(|from| *from != self.name));
         let upload = Upload { host: &self.host, repository: &self.name, blob, mount_from };
-        if upload.exists().await? { Ok(Put::Existed) } else { upload.run().await }
+        let known_absent = self.host.take_absent(&self.name, &blob.descriptor().digest);
+        if !known_absent && upload.exists().await? { Ok(Put::Existed) } else { upload.run().await }
     }
 
     /// Takes a blob over from the repository of [`Repository::mounting_from`]; `None` when there is none, or the registry does
