@@ -130,6 +130,17 @@ fn exchanges_are_printed_without_secrets() {
     assert!(run.code() == Some(1) && run.stderr().contains("--idle-timeout"), "{}", run.stderr());
 }
 
+#[test]
+fn a_request_that_takes_too_long_is_given_up() {
+    let bench = Workbench::new();
+    let served = bench.serve(["--fault", "any=slow:30000*"]);
+    let image = format!("{}/none:v1", served.address);
+    for (flag, told) in [("--total-timeout", "did not finish within 1 s"), ("--idle-timeout", "was silent for 1 s")] {
+        let run = bench.run(["inspect", &image, flag, "1"]);
+        assert!(run.code() == Some(2) && run.stderr().contains(told), "{flag}: {}", run.stderr());
+    }
+}
+
 /// Runs with a text on standard input.
 fn piped(bench: &Workbench, words: &[&str], input: &str) -> (Option<i32>, String) {
     let mut command = bench.command(words);

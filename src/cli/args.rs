@@ -101,6 +101,12 @@ pub struct Network {
     /// Give a registry up that moves no byte for this long, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub idle_timeout: Option<u16>,
+    /// Give a connection up that does not come about within this time, in seconds [default: 15]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub connect_timeout: Option<u16>,
+    /// Give a request up that is not answered in full within this time, in seconds; a layer is one request [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    pub total_timeout: Option<u32>,
 }
 
 /// What goes into an image and what it says about itself.

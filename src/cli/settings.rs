@@ -114,9 +114,11 @@ impl Variables {
         if let Some(network) = network {
             environment.network = self.network(network)?;
             environment.http.trace = network.trace_http;
-            if let Some(seconds) = network.idle_timeout {
-                environment.http.timeouts.idle = std::time::Duration::from_secs(u64::from(seconds));
-            }
+            let timeouts = &mut environment.http.timeouts;
+            let seconds = |count: u32| std::time::Duration::from_secs(u64::from(count));
+            timeouts.idle = network.idle_timeout.map_or(timeouts.idle, |count| seconds(count.into()));
+            timeouts.connect = network.connect_timeout.map_or(timeouts.connect, |count| seconds(count.into()));
+            timeouts.total = network.total_timeout.map(seconds);
             environment.hosts = super::hosts::load(self, network)?;
             environment.credentials = super::credentials::source(self, network)?;
         }

@@ -15,7 +15,7 @@ use super::resolver::Resolver;
 use super::{Environment, Error, Origin, Payload, Response, body, resolve_link, tls, trace};
 use crate::limits;
 use crate::observe::{Event, SharedObserver};
-use crate::oci::{RedactedUrl, Secret};
+use crate::oci::{RedactedUrl, Secret, in_one_line};
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl HttpClient {
                 number,
                 proxy: self.inner.environment.proxies.for_url(url),
                 took: began.elapsed(),
-                outcome: outcome.as_ref().map(|response| &response.inner).map_err(chain),
+                outcome: outcome.as_ref().map(|response| &response.inner).map_err(|error| in_one_line(error)),
             };
             let text = trace::block(request, url, authorization, &ended);
             self.inner.observer.event(Event::Trace { text: &text });
@@ -300,17 +300,6 @@ impl HttpClient {
             }
         }
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    crate::oci::without_user_info(&text)
 }
 
 /// `host:port` of a URL, for people.

@@ -23,6 +23,6 @@ pub use error::Error;
 pub use manifest::{Annotations, ImageIndex, ImageManifest, ManifestView, RawManifest};
 pub use path::ImagePath;
 pub use platform::Platform;
-pub use redact::{RedactedUrl, Secret, without_user_info};
+pub use redact::{RedactedUrl, Secret, in_one_line, without_user_info};
 pub use reference::{Reference, Tag};
 pub use time::rfc3339;

@@ -102,6 +102,18 @@ pub fn without_user_info(text: &str) -> String {
     out + rest
 }
 
+/// An error with its causes in one line, without what stands before the host of a URL.
+#[must_use]
+pub fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    without_user_info(&text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

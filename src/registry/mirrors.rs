@@ -10,7 +10,7 @@ use super::host::Host;
 use super::{Error, download, manifest};
 use crate::blob::Blob;
 use crate::observe::Event;
-use crate::oci::{Descriptor, RawManifest};
+use crate::oci::{Descriptor, RawManifest, in_one_line};
 use crate::store::Pointer;
 
 /// A repository at another host that may have the same content.
@@ -95,19 +95,9 @@ impl Mirror {
             if matches!(error, Error::Net { .. }) {
                 self.down.store(true, Ordering::Relaxed);
             }
-            let text = format!("the mirror `{}/{}` is passed over: {}", self.host.name, self.name, chain(&error));
+            let text = format!("the mirror `{}/{}` is passed over: {}", self.host.name, self.name, in_one_line(&error));
             self.host.client.observer().event(Event::Message { text: &text });
         }
         Ok(None)
     }
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
