@@ -39,7 +39,7 @@ fn usual(variables: &Variables) -> Result<RegistriesConf, Failure> {
     let mut conf = RegistriesConf::default();
     for home in &homes {
         let path = home.join("containers/registries.conf");
-        if let Some(bytes) = read(&path)? {
+        if let Some(bytes) = read_usual(&path)? {
             conf = parse(&path, bytes)?;
             break;
         }
@@ -51,7 +51,7 @@ fn usual(variables: &Variables) -> Result<RegistriesConf, Failure> {
         files.retain(|file| file.extension().is_some_and(|ending| ending == "conf"));
         files.sort();
         for path in files {
-            if let Some(bytes) = read(&path)? {
+            if let Some(bytes) = read_usual(&path)? {
                 conf = conf.overridden_by(parse(&path, bytes)?);
             }
         }
@@ -62,6 +62,14 @@ fn usual(variables: &Variables) -> Result<RegistriesConf, Failure> {
 fn config_home(variables: &Variables) -> Option<PathBuf> {
     let own = variables.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     own.or_else(|| variables.path("HOME").map(|home| home.join(".config")))
+}
+
+/// As [`read`], of a file that nobody named: one of somebody else, as in a home that came with `sudo`, says nothing.
+fn read_usual(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        _ => read(path),
+    }
 }
 
 /// `None` when there is no such file.
